@@ -1,0 +1,654 @@
+// Package db stores. It hides the few differences between its two engines,
+// SQLite (the default, one file) and PostgreSQL, behind one way to read and one
+// way to write; the SQL above it is written once, in the part both speak.
+//
+// What always holds: a Write that returned nil has been synced to disk; a Write
+// that returned an error changed nothing; times are µs since 1970 in UTC.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"bihuan/internal/clock"
+	"bihuan/internal/fault"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// Dialect names an engine.
+type Dialect string
+
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// Config says where the data is.
+type Config struct {
+	URL      string      // "postgres://…"; "" for SQLite in Dir
+	Dir      string      // folder of bihuan.db; made when missing
+	Clock    clock.Clock // nil: the machine's
+	MaxConns int         // PostgreSQL connections; 0: 16
+}
+
+// Querier reads and, inside a transaction, writes.
+type Querier interface {
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) *sql.Row
+	Exec(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// DB is an open store, safe for use by many goroutines.
+type DB struct {
+	dialect Dialect
+	clock   clock.Clock
+	path    string // of the SQLite file
+	url     string
+
+	pool  *sql.DB // SQLite: readers; PostgreSQL: all
+	reads *prepared
+
+	writer  *sql.DB // SQLite only: one connection
+	wconn   *sql.Conn
+	wstmts  *prepared
+	queue   chan *request
+	stop    chan struct{}
+	done    chan struct{}
+	closing sync.Once
+
+	beforeCommit func(ctx context.Context, tx *Tx) error
+}
+
+// Tx is one transaction. Now is fixed for its whole length, so that all rows
+// it writes agree, and has microsecond precision.
+type Tx struct {
+	Now time.Time
+	q   Querier
+	db  *DB
+
+	after []func()
+}
+
+// Query implements Querier.
+func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.q.Query(ctx, query, args...)
+}
+
+// QueryRow implements Querier.
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.q.QueryRow(ctx, query, args...)
+}
+
+// Exec implements Querier.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.q.Exec(ctx, query, args...)
+}
+
+// Dialect returns the engine the transaction runs on.
+func (t *Tx) Dialect() Dialect { return t.db.dialect }
+
+// NowMicros is Now as it is stored.
+func (t *Tx) NowMicros() int64 { return Micros(t.Now) }
+
+// AfterCommit runs f once the transaction is safely on disk; never when it
+// failed. f must be quick.
+func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
+
+// ForUpdate is the row lock to append to a SELECT: empty on SQLite, which has
+// one writer anyway.
+func (t *Tx) ForUpdate() string { return t.db.dialect.ForUpdate() }
+
+// ForUpdate is the row lock to append to a SELECT.
+func (d Dialect) ForUpdate() string {
+	if d == Postgres {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// SkipLocked locks the rows nobody else has locked.
+func (d Dialect) SkipLocked() string {
+	if d == Postgres {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
+// Open opens the store; it does not bring the schema up to date (see Migrate).
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Clock == nil {
+		c.Clock = clock.Real()
+	}
+	if c.URL != "" {
+		return openPostgres(ctx, c)
+	}
+	return openSQLite(ctx, c)
+}
+
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	cfg, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("db: database address: %w", err)
+	}
+	d := &DB{dialect: Postgres, clock: c.Clock, url: c.URL, pool: stdlib.OpenDB(*cfg)}
+	n := c.MaxConns
+	if n == 0 {
+		n = 16
+	}
+	d.pool.SetMaxOpenConns(n)
+	d.pool.SetMaxIdleConns(n)
+	d.pool.SetConnMaxIdleTime(5 * time.Minute)
+	if err := d.pool.PingContext(ctx); err != nil {
+		d.pool.Close()
+		return nil, fmt.Errorf("db: PostgreSQL does not answer: %w", err)
+	}
+	return d, nil
+}
+
+func openSQLite(ctx context.Context, c Config) (*DB, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("db: data folder: %w", err)
+	}
+	path := filepath.Join(c.Dir, "bihuan.db")
+	// FULL: with NORMAL a power cut may take back what was already answered.
+	common := "file:" + (&urlPath{path}).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)"
+	w, err := sql.Open("sqlite", common+"&_txlock=immediate&_pragma=cache_size(-16000)")
+	if err != nil {
+		return nil, fmt.Errorf("db: open: %w", err)
+	}
+	w.SetMaxOpenConns(1)
+	conn, err := w.Conn(ctx)
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("db: open %s: %w", path, err)
+	}
+	r, err := sql.Open("sqlite", common+"&_pragma=query_only(1)&_pragma=cache_size(-4000)&_pragma=mmap_size(268435456)")
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("db: open: %w", err)
+	}
+	n := max(4, runtime.NumCPU()*2)
+	r.SetMaxOpenConns(n)
+	r.SetMaxIdleConns(n)
+	d := &DB{dialect: SQLite, clock: c.Clock, path: path, pool: r, writer: w, wconn: conn,
+		queue: make(chan *request, 256), stop: make(chan struct{}), done: make(chan struct{})}
+	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
+	d.wstmts = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return conn.PrepareContext(ctx, q) })
+	go d.writeLoop()
+	return d, nil
+}
+
+type urlPath struct{ p string }
+
+// String escapes what would end a file: address.
+func (u *urlPath) String() string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(u.p)
+}
+
+// Close waits for the transactions under way and closes the store.
+func (d *DB) Close() error {
+	var err error
+	d.closing.Do(func() {
+		if d.dialect == SQLite {
+			close(d.stop)
+			<-d.done
+			d.wstmts.close()
+			d.reads.close()
+			d.wconn.Close()
+			err = errors.Join(d.pool.Close(), d.writer.Close())
+			return
+		}
+		err = d.pool.Close()
+	})
+	return err
+}
+
+// Dialect returns the engine.
+func (d *DB) Dialect() Dialect { return d.dialect }
+
+// Clock returns the clock transactions take their Now from.
+func (d *DB) Clock() clock.Clock { return d.clock }
+
+// Path returns the SQLite file, "" on PostgreSQL.
+func (d *DB) Path() string { return d.path }
+
+// Ping reports whether the store answers.
+func (d *DB) Ping(ctx context.Context) error {
+	if err := d.pool.PingContext(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// BeforeCommit sets what runs at the end of every SQLite batch, inside its
+// transaction: the sealing of events. On PostgreSQL the caller seals in a
+// transaction of its own. To be set before the first Write.
+func (d *DB) BeforeCommit(f func(ctx context.Context, tx *Tx) error) { d.beforeCommit = f }
+
+// Read returns a querier over the readers; each statement sees the newest
+// committed data.
+func (d *DB) Read() Querier {
+	if d.dialect == Postgres {
+		return pgPool{d.pool}
+	}
+	return d.reads
+}
+
+// View runs fn with a querier whose statements all see the same moment.
+func (d *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
+	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: d.viewIsolation()})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer tx.Rollback()
+	return fn(ctx, plainTx{tx})
+}
+
+func (d *DB) viewIsolation() sql.IsolationLevel {
+	if d.dialect == Postgres {
+		return sql.LevelRepeatableRead
+	}
+	return sql.LevelDefault
+}
+
+// Write runs fn in one transaction and returns nil only after that is on disk.
+// fn may be run again when the engine asks for it, so it must have no effect
+// but through tx (and tx.AfterCommit). It must be short and must not call
+// Write. Once begun it is not cut short by ctx: half an action helps nobody.
+func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.dialect == Postgres {
+		return d.writePostgres(context.WithoutCancel(ctx), fn)
+	}
+	req := &request{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan error, 1)}
+	select {
+	case d.queue <- req:
+	case <-d.stop:
+		return fault.New(fault.Unavailable, "db.closing")
+	}
+	select {
+	case err := <-req.done:
+		return err
+	case <-d.done:
+		select {
+		case err := <-req.done:
+			return err
+		default:
+			return fault.New(fault.Unavailable, "db.closing")
+		}
+	}
+}
+
+func (d *DB) now() time.Time { return d.clock.Now().UTC().Truncate(time.Microsecond) }
+
+const serializationTries = 8
+
+func (d *DB) writePostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	for try := 1; ; try++ {
+		err = d.tryPostgres(ctx, fn)
+		var pg *pgconn.PgError
+		// 40001 serialization_failure, 40P01 deadlock_detected: the engine asks for another try.
+		if errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") && try < serializationTries {
+			continue
+		}
+		return err
+	}
+}
+
+func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	sqltx, err := d.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer sqltx.Rollback()
+	tx := &Tx{Now: d.now(), q: plainTx{sqltx}, db: d}
+	if err := run(ctx, fn, tx); err != nil {
+		return err
+	}
+	if err := sqltx.Commit(); err != nil {
+		return unavailable(err)
+	}
+	for _, f := range tx.after {
+		f()
+	}
+	return nil
+}
+
+// run calls fn and turns a panic into an error, so that one bad action does
+// not take the store with it.
+func run(ctx context.Context, fn func(ctx context.Context, tx *Tx) error, tx *Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			buf := make([]byte, 8<<10)
+			err = fmt.Errorf("db: panic in transaction: %v\n%s", p, buf[:runtime.Stack(buf, false)])
+		}
+	}()
+	return fn(ctx, tx)
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "db.unavailable").Wrap(err)
+}
+
+// IsUnique reports whether err says that a unique value is already taken, and
+// whether constraint (a column or index name) is named in it; "" matches any.
+func IsUnique(err error, constraint string) bool {
+	if err == nil {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505" && (strings.Contains(pg.ConstraintName, constraint) || strings.Contains(pg.Message+pg.Detail, constraint))
+	}
+	s := err.Error()
+	return strings.Contains(s, "UNIQUE constraint failed") && strings.Contains(s, constraint)
+}
+
+// Micros is t as stored: µs since 1970 in UTC; the zero time is 0.
+func Micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// FromMicros is the time behind a stored value; 0 is the zero time.
+func FromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// Args collects the arguments of a query that is put together.
+type Args struct{ Values []any }
+
+// Add appends v and returns its placeholder.
+func (a *Args) Add(v any) string {
+	a.Values = append(a.Values, v)
+	return fmt.Sprintf("$%d", len(a.Values))
+}
+
+// AddInts appends all ids and returns "$4,$5,…"; "NULL" for none, which no
+// IN (…) matches.
+func (a *Args) AddInts(ids []int64) string {
+	if len(ids) == 0 {
+		return "NULL"
+	}
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(a.Add(id))
+	}
+	return b.String()
+}
+
+// Bool is b as stored in a SMALLINT column.
+func Bool(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// NullID is id for a nullable reference: NULL for 0.
+func NullID(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
+type plainTx struct{ tx *sql.Tx }
+
+func (p plainTx) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	return p.tx.QueryContext(ctx, q, args...)
+}
+func (p plainTx) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	return p.tx.QueryRowContext(ctx, q, args...)
+}
+func (p plainTx) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	return p.tx.ExecContext(ctx, q, args...)
+}
+
+type pgPool struct{ db *sql.DB }
+
+func (p pgPool) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	return p.db.QueryContext(ctx, q, args...)
+}
+func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	return p.db.QueryRowContext(ctx, q, args...)
+}
+func (p pgPool) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	return p.db.ExecContext(ctx, q, args...)
+}
+
+// request is a transaction waiting for the SQLite writer.
+type request struct {
+	ctx  context.Context
+	fn   func(ctx context.Context, tx *Tx) error
+	done chan error
+}
+
+// maxBatch bounds how many transactions share one sync, and so how long the
+// first of them waits.
+const maxBatch = 64
+
+// writeLoop is the only writer of SQLite. Transactions that wait together
+// share one commit and so one sync of the disk; each is answered only after it.
+func (d *DB) writeLoop() {
+	defer close(d.done)
+	for {
+		select {
+		case req := <-d.queue:
+			d.batch(req)
+		case <-d.stop:
+			for {
+				select {
+				case req := <-d.queue:
+					d.batch(req)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (d *DB) batch(first *request) {
+	ctx := context.Background()
+	exec := func(q string) error { _, err := d.wstmts.Exec(ctx, q); return err }
+	begun := false
+	type waiting struct {
+		req   *request
+		after []func()
+	}
+	var ok []waiting
+	fail := func(err error) {
+		if begun {
+			if rerr := exec("ROLLBACK"); rerr != nil {
+				slog.Error("db: rollback", "err", rerr)
+			}
+		}
+		for _, w := range ok {
+			w.req.done <- unavailable(err)
+		}
+	}
+	for n, req := 0, first; req != nil && n < maxBatch; n++ {
+		if !begun {
+			if err := exec("BEGIN IMMEDIATE"); err != nil {
+				req.done <- unavailable(err)
+				return
+			}
+			begun = true
+		}
+		// A savepoint is needed only when there is something before it to keep.
+		save := len(ok) > 0
+		if save {
+			if err := exec("SAVEPOINT s"); err != nil {
+				req.done <- unavailable(err)
+				fail(err)
+				return
+			}
+		}
+		tx := &Tx{Now: d.now(), q: d.wstmts, db: d}
+		if err := run(req.ctx, req.fn, tx); err != nil {
+			var rerr error
+			if save {
+				if rerr = exec("ROLLBACK TO s"); rerr == nil {
+					rerr = exec("RELEASE s")
+				}
+			} else {
+				rerr = exec("ROLLBACK")
+				begun = false
+			}
+			req.done <- err
+			if rerr != nil {
+				fail(rerr)
+				return
+			}
+		} else {
+			ok = append(ok, waiting{req, tx.after})
+			if save {
+				if err := exec("RELEASE s"); err != nil {
+					fail(err)
+					return
+				}
+			}
+		}
+		select {
+		case req = <-d.queue:
+		default:
+			req = nil
+		}
+		if n+1 == maxBatch && req != nil {
+			defer d.batch(req)
+		}
+	}
+	if !begun {
+		return
+	}
+	if d.beforeCommit != nil && len(ok) > 0 {
+		tx := &Tx{Now: d.now(), q: d.wstmts, db: d}
+		if err := run(ctx, d.beforeCommit, tx); err != nil {
+			fail(fmt.Errorf("db: before commit: %w", err))
+			return
+		}
+		ok[len(ok)-1].after = append(ok[len(ok)-1].after, tx.after...)
+	}
+	if err := exec("COMMIT"); err != nil {
+		fail(err)
+		return
+	}
+	for _, w := range ok {
+		for _, f := range w.after {
+			f()
+		}
+		w.req.done <- nil
+	}
+}
+
+// prepared keeps statements compiled: compiling costs more than most of them
+// take to run.
+type prepared struct {
+	prepare func(ctx context.Context, q string) (*sql.Stmt, error)
+	mu      sync.RWMutex
+	m       map[string]*sql.Stmt
+}
+
+// maxPrepared bounds the memory of filters put together by people; the
+// constant statements of the program are fewer.
+const maxPrepared = 600
+
+func newPrepared(f func(ctx context.Context, q string) (*sql.Stmt, error)) *prepared {
+	return &prepared{prepare: f, m: map[string]*sql.Stmt{}}
+}
+
+func (p *prepared) get(ctx context.Context, q string) (*sql.Stmt, error) {
+	p.mu.RLock()
+	s := p.m[q]
+	p.mu.RUnlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := p.prepare(context.WithoutCancel(ctx), q)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.m[q]; old != nil {
+		s.Close()
+		return old, nil
+	}
+	if len(p.m) >= maxPrepared {
+		for k, old := range p.m { // any one: the hot ones come back at once
+			delete(p.m, k)
+			old.Close() // waits for its open rows
+			break
+		}
+	}
+	p.m[q] = s
+	return s, nil
+}
+
+func (p *prepared) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, s := range p.m {
+		s.Close()
+		delete(p.m, k)
+	}
+}
+
+func (p *prepared) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	s, err := p.get(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("%w in %s", err, firstLine(q))
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	s, err := p.get(ctx, q)
+	if err != nil {
+		return badRow(ctx, err)
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+func (p *prepared) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	s, err := p.get(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("%w in %s", err, firstLine(q))
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func firstLine(q string) string {
+	q = strings.Join(strings.Fields(q), " ")
+	if len(q) > 120 {
+		q = q[:120]
+	}
+	return q
+}

@@ -1,0 +1,65 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"bihuan/internal/clock"
+	"bihuan/internal/db"
+	"bihuan/internal/db/dbtest"
+)
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		ctx := context.Background()
+		boom := errors.New("boom")
+		put := func(name string, fail error) error {
+			return d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+				if _, err := tx.Exec(ctx, `INSERT INTO counters (name, n) VALUES ($1, 1)`, name); err != nil {
+					return err
+				}
+				return fail
+			})
+		}
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				name := string(rune('一' + i))
+				switch i % 4 {
+				case 0:
+					if err := put(name, boom); !errors.Is(err, boom) {
+						t.Errorf("a failing write returned %v", err)
+					}
+				case 1:
+					err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+						tx.Exec(ctx, `INSERT INTO counters (name, n) VALUES ($1, 1)`, name)
+						panic("boom")
+					})
+					if err == nil {
+						t.Error("a panic was taken for success")
+					}
+				default:
+					if err := put(name, nil); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		wg.Wait()
+		var n int
+		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err != nil || n != 100 {
+			t.Errorf("%d rows (%v), want the 100 of the writes that succeeded", n, err)
+		}
+		if err := put("a", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := put("a", nil); !db.IsUnique(err, "") {
+			t.Errorf("second insert: %v, want a unique violation", err)
+		}
+	})
+}

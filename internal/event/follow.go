@@ -1,0 +1,231 @@
+package event
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"bihuan/internal/db"
+)
+
+// Listener follows the chain of facts. Handle sees each event at least once,
+// in order, in a transaction that also moves the listener's cursor: what it
+// does to the database happens exactly once. It must not call the network.
+type Listener struct {
+	Name   string
+	Kinds  []string // nil: all
+	Handle func(ctx context.Context, tx *db.Tx, evs []Stored) error
+}
+
+// Tail sees events of this node's own time, without memory: for what only
+// matters to those who are looking now.
+type Tail func(ctx context.Context, evs []Stored)
+
+// Follower brings sealed events to listeners and tails.
+type Follower struct {
+	d         *db.DB
+	listeners []Listener
+	tails     []Tail
+	tailSeq   int64
+	wake      chan struct{}
+	mu        sync.Mutex // one round at a time
+}
+
+// pollEvery is how soon events of another process are noticed; own ones wake
+// the follower at once.
+const pollEvery = 2 * time.Second
+
+const followBatch = 256
+
+// NewFollower makes the follower of d and, on SQLite, lets every batch of
+// writes seal its events.
+func NewFollower(d *db.DB) *Follower {
+	f := &Follower{d: d, wake: make(chan struct{}, 1), tailSeq: -1}
+	if d.Dialect() == db.SQLite {
+		d.BeforeCommit(func(ctx context.Context, tx *db.Tx) error {
+			n, err := Seal(ctx, tx)
+			if n > 0 {
+				tx.AfterCommit(f.Wake)
+			}
+			return err
+		})
+	}
+	return f
+}
+
+// Listen adds a listener; before Run.
+func (f *Follower) Listen(l Listener) {
+	if slices.ContainsFunc(f.listeners, func(o Listener) bool { return o.Name == l.Name }) {
+		panic("event: listener " + l.Name + " twice")
+	}
+	f.listeners = append(f.listeners, l)
+}
+
+// Listeners returns what was added, for the guard tests.
+func (f *Follower) Listeners() []Listener { return f.listeners }
+
+// Tail adds a tail; before Run.
+func (f *Follower) Tail(t Tail) { f.tails = append(f.tails, t) }
+
+// Wake makes Run look for new events now.
+func (f *Follower) Wake() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows until ctx ends.
+func (f *Follower) Run(ctx context.Context) {
+	for {
+		if err := f.Drain(ctx); err != nil && ctx.Err() == nil {
+			slog.Error("event: follow", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		case <-f.d.Clock().After(pollEvery):
+		}
+	}
+}
+
+// Drain seals and delivers everything there is, and returns. Tests call it in
+// place of Run. The error of one listener does not hold up the others; the
+// first is returned.
+func (f *Follower) Drain(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first error
+	for {
+		if f.d.Dialect() == db.Postgres {
+			if err := f.sealPostgres(ctx); err != nil {
+				return err
+			}
+		}
+		head, err := Head(ctx, f.d.Read())
+		if err != nil {
+			return err
+		}
+		if err := f.tail(ctx, head); err != nil {
+			return err
+		}
+		for _, l := range f.listeners {
+			if err := f.deliver(ctx, l, head); err != nil && first == nil {
+				first = fmt.Errorf("event: listener %s: %w", l.Name, err)
+			}
+		}
+		now, err := Head(ctx, f.d.Read())
+		if err != nil {
+			return err
+		}
+		if first != nil || now == head && f.sealed(ctx) {
+			return first
+		}
+	}
+}
+
+func (f *Follower) sealed(ctx context.Context) bool {
+	if f.d.Dialect() == db.SQLite {
+		return true
+	}
+	var one int
+	err := f.d.Read().QueryRow(ctx, `SELECT 1 FROM events WHERE seq IS NULL LIMIT 1`).Scan(&one)
+	return errors.Is(err, sql.ErrNoRows)
+}
+
+func (f *Follower) sealPostgres(ctx context.Context) error {
+	for !f.sealed(ctx) {
+		n := 0
+		if err := f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) { n, err = Seal(ctx, tx); return err }); err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+func (f *Follower) tail(ctx context.Context, head int64) error {
+	if f.tailSeq < 0 || len(f.tails) == 0 {
+		f.tailSeq = head
+		return nil
+	}
+	for f.tailSeq < head {
+		evs, err := After(ctx, f.d.Read(), f.tailSeq, followBatch)
+		if err != nil || len(evs) == 0 {
+			return err
+		}
+		f.tailSeq = evs[len(evs)-1].Seq
+		for _, t := range f.tails {
+			t(ctx, evs)
+		}
+	}
+	return nil
+}
+
+// StartTail makes tails see everything from now on; without it they begin with
+// the first Drain.
+func (f *Follower) StartTail(ctx context.Context) (err error) {
+	f.tailSeq, err = Head(ctx, f.d.Read())
+	return err
+}
+
+func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
+	var at int64
+	err := f.d.Read().QueryRow(ctx, `SELECT seq FROM listener_cursors WHERE name = $1`, l.Name).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	for at < head {
+		evs, err := After(ctx, f.d.Read(), at, followBatch)
+		if err != nil || len(evs) == 0 {
+			return err
+		}
+		to := evs[len(evs)-1].Seq
+		if l.Kinds != nil {
+			evs = slices.DeleteFunc(evs, func(s Stored) bool { return !slices.Contains(l.Kinds, s.Kind) })
+			if len(evs) == 0 && to < head {
+				at = to // nothing of interest: the cursor is written with the next batch that matters
+				continue
+			}
+		}
+		moved := int64(0)
+		err = f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			// The row lock keeps a second node out; where it has got further, its place is taken over.
+			var cur int64
+			err := tx.QueryRow(ctx, `
+				INSERT INTO listener_cursors (name, seq) VALUES ($1, 0)
+				ON CONFLICT (name) DO UPDATE SET seq = listener_cursors.seq
+				RETURNING seq`, l.Name).Scan(&cur)
+			if err != nil {
+				return err
+			}
+			mine := evs
+			for len(mine) > 0 && mine[0].Seq <= cur {
+				mine = mine[1:]
+			}
+			if moved = max(cur, to); cur >= to {
+				return nil
+			}
+			if len(mine) > 0 {
+				if err := l.Handle(ctx, tx, mine); err != nil {
+					return err
+				}
+			}
+			_, err = tx.Exec(ctx, `UPDATE listener_cursors SET seq = $1 WHERE name = $2`, to, l.Name)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		at = moved
+	}
+	return nil
+}
