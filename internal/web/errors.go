@@ -1,0 +1,180 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"bihuan/internal/fault"
+)
+
+// ErrorView is what a person is told when a request fails.
+type ErrorView struct {
+	Status  int
+	Title   string
+	Message string // names the remedy where there is one
+	Ref     string
+	SignIn  string // address of the sign-in page when signing in helps, else ""
+	Fields  []FieldView
+}
+
+// FieldView is a message at one field of a form.
+type FieldView struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func tooLarge(cause *http.MaxBytesError) *fault.Error {
+	return fault.New(fault.Limited, "ui.error.too_large", size(cause.Limit)).Wrap(cause)
+}
+
+func size(n int64) string {
+	const mib = 1 << 20
+	if n >= mib {
+		return itoa(n/mib) + " MB"
+	}
+	return itoa(max(n/1024, 1)) + " KB"
+}
+
+// Status returns the HTTP status of err.
+func Status(err error) int {
+	var big *http.MaxBytesError
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.As(err, &big):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errMalformed):
+		return http.StatusBadRequest
+	}
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+		return http.StatusUnprocessableEntity
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.Forbidden:
+		return http.StatusForbidden
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.Limited:
+		return http.StatusTooManyRequests
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// Explain returns what the reader is told about err.
+func (r *Request) Explain(err error) ErrorView { return r.errorView(err) }
+
+func (r *Request) errorView(err error) ErrorView {
+	var big *http.MaxBytesError
+	if errors.As(err, &big) {
+		if _, ok := fault.As(err); !ok {
+			err = tooLarge(big)
+		}
+	}
+	v := ErrorView{Status: Status(err), Ref: r.Ref}
+	v.Title = r.T("ui.error.title." + itoa(int64(v.Status)))
+	e, ok := fault.As(err)
+	if !ok || e.Kind == fault.Internal {
+		v.Message = r.T("ui.error.internal")
+		return v
+	}
+	v.Message = r.T(e.Key, e.Args...)
+	for _, f := range e.Fields {
+		v.Fields = append(v.Fields, FieldView{f.Field, r.T(f.Key, f.Args...)})
+	}
+	if e.Kind == fault.Unauthenticated && r.Actor.Kind == "" {
+		v.SignIn = r.signIn()
+	}
+	return v
+}
+
+func (r *Request) signIn() string {
+	next := r.URL.RequestURI()
+	if r.Method != http.MethodGet || r.fromScript() {
+		next = "/"
+		if u := r.CurrentURL(); u != nil {
+			next = u.RequestURI()
+		}
+	}
+	if next == "/" {
+		return r.rt.cfg.SignInPath
+	}
+	return r.rt.cfg.SignInPath + "?next=" + url.QueryEscape(next)
+}
+
+// fail logs err once if it is ours and tells the person.
+func (r *Request) fail(err error) {
+	if r.Context().Err() != nil && errors.Is(err, r.Context().Err()) && r.w.status == 0 {
+		r.w.status = 499 // the reader has gone; nobody to tell
+		return
+	}
+	if k := fault.KindOf(err); k == fault.Internal || k == fault.Unavailable {
+		r.rt.cfg.Log.Error("web: request failed", "ref", r.Ref, "route", r.Route(), "actor", r.actorName(), "err", err)
+	}
+	if r.w.wrote() {
+		return // too late to say anything else
+	}
+	r.show(err)
+}
+
+func (r *Request) show(err error) { r.render(r.errorView(err)) }
+
+func (r *Request) render(v ErrorView) {
+	w := r.w
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case r.wantsJSON():
+		WriteJSONError(w, v)
+	case v.SignIn != "" && r.fromScript():
+		w.Header().Set("HX-Redirect", v.SignIn)
+		w.WriteHeader(http.StatusUnauthorized)
+	case v.SignIn != "" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		http.Redirect(w, r.Request, v.SignIn, http.StatusSeeOther)
+	case r.rt.cfg.Shell != nil && !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+		r.rt.cfg.Shell.RenderError(w, r, v)
+	default:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(v.Status)
+		_, _ = w.Write([]byte(v.Title + "\n" + v.Message + "\n" + v.Ref + "\n"))
+	}
+}
+
+func (r *Request) wantsJSON() bool {
+	if r.opts != nil && r.opts.json || strings.HasPrefix(r.URL.Path, "/api/") {
+		return true
+	}
+	a := r.Header.Get("Accept")
+	return strings.Contains(a, "application/json") && !strings.Contains(a, "text/html")
+}
+
+// WriteJSONError answers with an RFC 9457 problem.
+func WriteJSONError(w http.ResponseWriter, v ErrorView) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(v.Status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Status int         `json:"status"`
+		Title  string      `json:"title"`
+		Detail string      `json:"detail"`
+		Ref    string      `json:"ref"`
+		Errors []FieldView `json:"errors,omitempty"`
+	}{v.Status, v.Title, v.Message, v.Ref, v.Fields})
+}
+
+// WriteJSON answers with v as JSON.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+	return nil
+}

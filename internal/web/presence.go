@@ -1,0 +1,184 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/clock"
+)
+
+// Presence knows who looks at which ticket and who is typing there, so that two
+// people do not answer the same customer. It lives in memory only and forgets
+// who falls silent.
+type Presence struct {
+	broker *Broker
+	clock  clock.Clock
+	look   func(ctx context.Context, actor authz.Actor, ticketID int64) (Audience, error)
+
+	mu    sync.Mutex
+	rooms map[int64]*presenceRoom
+	wake  chan struct{}
+}
+
+type presenceRoom struct {
+	to     Audience
+	people map[int64]*present
+}
+
+type present struct {
+	name        string
+	seen, typed time.Time // seen: alive until; typed: typing until
+}
+
+// Who is one person at a ticket.
+type Who struct {
+	ID     int64  `json:"id"`
+	Name   string `json:"name"`
+	Typing bool   `json:"typing,omitempty"`
+}
+
+const (
+	presentFor = 50 * time.Second // a page says every 20 s that it is open
+	typingFor  = 6 * time.Second
+)
+
+// NewPresence returns an empty presence. look returns who may know of the
+// ticket, or the fault the actor gets because he may not.
+func NewPresence(b *Broker, c clock.Clock, look func(ctx context.Context, actor authz.Actor, ticketID int64) (Audience, error)) *Presence {
+	return &Presence{broker: b, clock: c, look: look, rooms: map[int64]*presenceRoom{}, wake: make(chan struct{}, 1)}
+}
+
+// Route adds POST /live/presence {ticket, typing, gone}.
+func (p *Presence) Route(rt *Router) {
+	rt.Handle("POST /live/presence", SignedIn, func(w http.ResponseWriter, r *Request) error {
+		f := r.Input()
+		id, typing, gone := f.ID("ticket"), f.Bool("typing"), f.Bool("gone")
+		if err := f.Err(); err != nil {
+			return err
+		}
+		if err := p.Beat(r.Context(), r.Actor, id, typing, gone); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+}
+
+// Beat says that actor has the ticket open, or has left it.
+func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, typing, gone bool) error {
+	to, err := p.look(ctx, actor, ticketID)
+	if err != nil {
+		return err
+	}
+	now := p.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := p.rooms[ticketID]
+	if room == nil {
+		room = &presenceRoom{people: map[int64]*present{}}
+		p.rooms[ticketID] = room
+	}
+	room.to = to
+	before, known := room.people[actor.ID]
+	was := known && before.typed.After(now)
+	if gone {
+		delete(room.people, actor.ID)
+		if len(room.people) == 0 {
+			delete(p.rooms, ticketID)
+		}
+	} else {
+		who := &present{name: actor.Name, seen: now.Add(presentFor)}
+		if typing {
+			who.typed = now.Add(typingFor)
+		}
+		room.people[actor.ID] = who
+	}
+	if known == gone || was != (typing && !gone) {
+		p.tell(ticketID, room, now)
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (p *Presence) tell(ticketID int64, room *presenceRoom, now time.Time) {
+	p.broker.Publish(Message{Topic: "presence", ID: ticketID, Data: room.list(now), To: room.to})
+}
+
+func (room *presenceRoom) list(now time.Time) []Who {
+	out := []Who{}
+	for id, w := range room.people {
+		out = append(out, Who{ID: id, Name: w.name, Typing: w.typed.After(now)})
+	}
+	slices.SortFunc(out, func(a, b Who) int { return int(a.ID - b.ID) })
+	return out
+}
+
+// At returns who is at the ticket, in the order of their ids.
+func (p *Presence) At(ticketID int64) []Who {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := p.rooms[ticketID]
+	if room == nil {
+		return nil
+	}
+	return room.list(p.clock.Now())
+}
+
+// Expire forgets who has fallen silent and tells the others. It returns how
+// long until there is something to forget again; 0 when nobody is there.
+func (p *Presence) Expire() (next time.Duration) {
+	now := p.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, room := range p.rooms {
+		changed := false
+		for user, w := range room.people {
+			if !w.seen.After(now) {
+				delete(room.people, user)
+				changed = true
+				continue
+			}
+			until := w.seen
+			if !w.typed.IsZero() {
+				if w.typed.After(now) {
+					until = w.typed
+				} else {
+					w.typed, changed = time.Time{}, true
+				}
+			}
+			if d := until.Sub(now); next == 0 || d < next {
+				next = d
+			}
+		}
+		if changed {
+			p.tell(id, room, now)
+		}
+		if len(room.people) == 0 {
+			delete(p.rooms, id)
+		}
+	}
+	return next
+}
+
+// Run expires until ctx ends. It sleeps while nobody is there.
+func (p *Presence) Run(ctx context.Context) error {
+	for {
+		var due <-chan time.Time
+		if d := p.Expire(); d > 0 {
+			due = p.clock.After(d)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-due:
+		}
+	}
+}
