@@ -68,6 +68,7 @@ func funcs(l i18n.Lang) template.FuncMap {
 		"field":    p.field,
 		"area":     p.area,
 		"choose":   p.choose,
+		"pick":     p.pick,
 		"radios":   p.radios,
 		"checks":   p.checks,
 		"check":    p.check,

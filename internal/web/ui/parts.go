@@ -178,6 +178,7 @@ type Option struct {
 type attrs struct {
 	required, wide, plain    bool
 	kind, hint, empty, value string
+	id                       string
 	hasValue                 bool
 	rest                     string
 }
@@ -200,6 +201,8 @@ func (p parts) attrs(opts []string) attrs {
 			a.plain = true
 		case "type":
 			a.kind = v
+		case "id": // when two forms of a page have a field of this name
+			a.id = v
 		case "hint":
 			a.hint = p.text(v)
 		case "empty":
@@ -224,11 +227,17 @@ func (p parts) attrs(opts []string) attrs {
 	return a
 }
 
+func (a attrs) ident(name string) string {
+	if a.id != "" {
+		return esc(a.id)
+	}
+	return "f-" + esc(name)
+}
+
 // frame draws label, hint and message around a control. The control's text gets
 // the attributes that tie them to it.
 func (p parts) frame(f *web.Form, name, label string, a attrs, control func(id, tie string) string) template.HTML {
-	id := "f-" + esc(name)
-	msg := f.Error(name)
+	id, msg := a.ident(name), f.Error(name)
 	var b strings.Builder
 	b.WriteString(`<div class="field`)
 	if a.wide {
@@ -382,7 +391,7 @@ func (p parts) many(f *web.Form, name, label, kind string, options []Option, opt
 		}
 	}
 	a := p.attrs(opts)
-	id, msg, chosen := "f-"+esc(name), f.Error(name), p.chosen(f, name, a)
+	id, msg, chosen := a.ident(name), f.Error(name), p.chosen(f, name, a)
 	var b strings.Builder
 	b.WriteString(`<fieldset class="field many`)
 	if a.wide {
@@ -419,7 +428,7 @@ func (p parts) many(f *web.Form, name, label, kind string, options []Option, opt
 // check is one box with its sentence; ticked it sends "1".
 func (p parts) check(f *web.Form, name, label string, opts ...string) template.HTML {
 	a := p.attrs(opts)
-	id, msg := "f-"+esc(name), f.Error(name)
+	id, msg := a.ident(name), f.Error(name)
 	checked := ""
 	if f.Bool(name) || !f.Has(name) && a.value == "1" {
 		checked = " checked"
@@ -435,7 +444,7 @@ func (p parts) check(f *web.Form, name, label string, opts ...string) template.H
 // rating asks for one to five stars: five radios, large enough for a thumb.
 func (p parts) rating(f *web.Form, name, label string, opts ...string) template.HTML {
 	a := p.attrs(opts)
-	id, msg, now := "f-"+esc(name), f.Error(name), p.value(f, name, a)
+	id, msg, now := a.ident(name), f.Error(name), p.value(f, name, a)
 	var b strings.Builder
 	b.WriteString(`<fieldset class="field rating" id="` + id + `"` + strings.Replace(p.tie(id, msg, a), ` aria-invalid="true"`, "", 1) + `><legend>` + esc(p.text(label)) + p.mark(a) + `</legend><div class="row5">`)
 	for i := 1; i <= 5; i++ {
@@ -481,4 +490,19 @@ func (p parts) submit(key, cancel string) template.HTML {
 		s += `<a class="btn" href="` + esc(cancel) + `">` + esc(p.t("ui.cancel")) + `</a>`
 	}
 	return template.HTML(s + `</div>`)
+}
+
+// pick is a text field that looks for a record while one types, at an address
+// that answers [{"id", "label", "note"}] for ?q=. The form sends name (the id) and
+// name_text (what stands in the field). shown is the label of the id the form
+// begins with.
+func (p parts) pick(f *web.Form, name, label, url, shown string, opts ...string) template.HTML {
+	a := p.attrs(opts)
+	if f.Has(name + "_text") {
+		shown = f.Get(name + "_text")
+	}
+	return p.frame(f, name, label, a, func(id, tie string) string {
+		return `<div class="pick" data-pick="` + esc(url) + `"><input type="hidden" name="` + esc(name) + `" value="` + esc(p.value(f, name, a)) + `"><input id="` + id + `" name="` + esc(name) + `_text" type="text" value="` + esc(shown) +
+			`" role="combobox" aria-autocomplete="list" aria-expanded="false" aria-controls="` + id + `-list" autocomplete="off"` + a.rest + tie + `><ul id="` + id + `-list" role="listbox" aria-label="` + esc(p.text(label)) + `" hidden></ul></div>`
+	})
 }

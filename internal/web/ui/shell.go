@@ -72,6 +72,7 @@ type frameView struct {
 	Rail, More    []navView
 	Name, Dept    string
 	ActorID       int64
+	Now           int64 // unix seconds: browsers with a wrong clock still count down rightly
 	SignedIn      bool
 	Unread        string
 	Flash         *flashView
@@ -203,7 +204,7 @@ func (c Chrome) frame(w http.ResponseWriter, r *web.Request, b *bytes.Buffer) er
 		c.Class = "page"
 	}
 	v := frameView{Chrome: c, Lang: string(r.Lang), Home: s.Home, SignOut: s.SignOut, Body: template.HTML(bodyMark),
-		Name: r.Actor.Name, ActorID: r.Actor.ID, SignedIn: r.Actor.Kind == authz.User, Path: r.URL.RequestURI(), Words: words[r.Lang]}
+		Name: r.Actor.Name, ActorID: r.Actor.ID, Now: r.Now().Unix(), SignedIn: r.Actor.Kind == authz.User, Path: r.URL.RequestURI(), Words: words[r.Lang]}
 	if r.Method != http.MethodGet {
 		v.Path = "/"
 	}
@@ -286,9 +287,10 @@ var words = func() map[i18n.Lang]string {
 	for _, l := range i18n.Langs {
 		w := map[string]string{}
 		for _, k := range []string{"over", "days", "lost", "back", "leave", "copied", "uploading", "uploaded", "upload_failed", "remove",
-			"typing", "viewing", "saved", "draft", "failed", "palette", "none", "newer", "confirm"} {
+			"typing", "viewing", "saved", "draft", "failed", "none", "no_match", "confirm"} {
 			w[k] = i18n.T(l, "ui.js."+k)
 		}
+		w["cancel"], w["t_min"], w["t_hour"] = i18n.T(l, "ui.cancel"), i18n.T(l, "ui.time.ago.minutes"), i18n.T(l, "ui.time.ago.hours")
 		b, _ := json.Marshal(w)
 		m[l] = string(b)
 	}
