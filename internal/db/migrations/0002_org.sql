@@ -38,6 +38,7 @@ CREATE TABLE users (
 	phone           TEXT     NOT NULL DEFAULT '',
 	department_id   BIGINT   NOT NULL REFERENCES departments (id),
 	password_hash   TEXT     NOT NULL DEFAULT '',
+	password_at     BIGINT   NOT NULL DEFAULT 0,
 	must_change     SMALLINT NOT NULL DEFAULT 1,
 	failed          BIGINT   NOT NULL DEFAULT 0,
 	locked_until    BIGINT   NOT NULL DEFAULT 0,
