@@ -21,6 +21,7 @@ CREATE TABLE customers (
 	source           TEXT     NOT NULL DEFAULT '',
 	region           TEXT     NOT NULL DEFAULT '',
 	address_sealed   BYTES,
+	address_masked   TEXT     NOT NULL DEFAULT '',
 	website          TEXT     NOT NULL DEFAULT '',
 	remark           TEXT     NOT NULL DEFAULT '',
 	owner_id         BIGINT   NOT NULL DEFAULT 0,
@@ -43,6 +44,7 @@ CREATE TABLE customers (
 CREATE INDEX customers_uscc ON customers (uscc) WHERE uscc IS NOT NULL;
 CREATE INDEX customers_name_key ON customers (name_key);
 CREATE INDEX customers_initials ON customers (initials, id);
+CREATE INDEX customers_pinyin ON customers (pinyin, id);
 CREATE INDEX customers_activity ON customers (activity_at, id);
 CREATE INDEX customers_department ON customers (department_id, activity_at, id);
 CREATE INDEX customers_owner ON customers (owner_id, activity_at, id);
@@ -65,6 +67,7 @@ CREATE TABLE contacts (
 	email_masked  TEXT     NOT NULL DEFAULT '',
 	email_index   BYTES,
 	wechat_sealed BYTES,
+	wechat_masked TEXT     NOT NULL DEFAULT '',
 	wechat_index  BYTES,
 	is_primary    SMALLINT NOT NULL DEFAULT 0,
 	active        SMALLINT NOT NULL DEFAULT 1,
@@ -73,6 +76,7 @@ CREATE TABLE contacts (
 	version       BIGINT   NOT NULL DEFAULT 1
 );
 CREATE INDEX contacts_customer ON contacts (customer_id, is_primary);
+CREATE INDEX contacts_initials ON contacts (initials, customer_id);
 CREATE INDEX contacts_phone ON contacts (phone_index) WHERE phone_index IS NOT NULL;
 CREATE INDEX contacts_phone4 ON contacts (phone4_index) WHERE phone4_index IS NOT NULL;
 CREATE INDEX contacts_phone8 ON contacts (phone8_index) WHERE phone8_index IS NOT NULL;

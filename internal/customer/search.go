@@ -1,0 +1,437 @@
+package customer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/cnid"
+	"bihuan/internal/db"
+	"bihuan/internal/search"
+)
+
+// Further reasons a customer was found, beside those of a Match; locale keys
+// customer.match.<what>.
+const (
+	ByNumber    = "number"
+	ByLastFour  = "last_four"
+	ByLastEight = "last_eight"
+	ByWechat    = "wechat"
+	ByContact   = "contact"
+	ByInitials  = "initials"
+	ByPinyin    = "pinyin"
+	BySound     = "sound"
+)
+
+// Found is a search result.
+type Found struct {
+	Row
+	By    string // what of the customer matched, the likeliest reason
+	score int
+}
+
+func (f Found) match() Match {
+	return Match{Customer: Ref{f.ID, f.Number, f.Name, f.Type, f.Level}, Department: f.DepartmentName, Matched: []string{BySimilarName}}
+}
+
+// maxSearch bounds the characters of a search that are looked at.
+const maxSearch = 100
+
+// probe is how many customers one way of looking brings up.
+const probe = 60
+
+// Search finds customers in the reader's scope by whatever he typed: number,
+// credit code, telephone number in any spelling or its last four digits, e-mail
+// or WeChat address, name of customer or contact, pinyin or its initials, and
+// names with a slip or a character of the same sound. The likeliest come first
+// (CUS-9).
+func (s *Service) Search(ctx context.Context, sc authz.Scope, text string, limit int) ([]Found, error) {
+	text = line(text)
+	if r := []rune(text); len(r) > maxSearch {
+		text = string(r[:maxSearch])
+	}
+	if text == "" || sc.Empty() {
+		return nil, nil
+	}
+	if limit <= 0 || limit > 200 {
+		limit = 20
+	}
+	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}}
+	p.exact(text)
+	p.words(text)
+	p.latin(text)
+	if p.err == nil && len(p.hits) == 0 {
+		p.guess(text)
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.result(text, limit)
+}
+
+// ByPhone returns the customers in scope with exactly this number, for a caller
+// whose number is shown.
+func (s *Service) ByPhone(ctx context.Context, sc authz.Scope, phone string) ([]Found, error) {
+	if sc.Empty() {
+		return nil, nil
+	}
+	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}}
+	p.phone(phone)
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.result("", 20)
+}
+
+type found struct {
+	by    string
+	score int
+}
+
+// prober collects candidates; after an error it does nothing more.
+type prober struct {
+	s    *Service
+	ctx  context.Context
+	q    db.Querier
+	sc   authz.Scope
+	hits map[int64]found
+	err  error
+}
+
+func (p *prober) add(id int64, by string, score int) {
+	if h := p.hits[id]; h.score < score {
+		p.hits[id] = found{by, score}
+	}
+}
+
+// look adds the customers in scope that fulfil cond; make adds its arguments.
+func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
+	if p.err != nil {
+		return
+	}
+	var a db.Args
+	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + p.sc.Where(&a, scopeColumns) + ` LIMIT ` + a.Add(probe)
+	rows, err := p.q.Query(p.ctx, query, a.Values...)
+	if err != nil {
+		p.err = fmt.Errorf("customer: search by %s: %w", by, err)
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if p.err = rows.Scan(&id); p.err != nil {
+			return
+		}
+		p.add(id, by, score)
+	}
+	p.err = rows.Err()
+}
+
+func (p *prober) column(by string, score int, column string, v any) {
+	p.look(by, score, func(a *db.Args) string { return "c." + column + " = " + a.Add(v) })
+}
+
+func (p *prober) index(by string, score int, column, field, value string) {
+	xs := p.s.keys.Indexes(field, value)
+	if len(xs) == 0 {
+		return
+	}
+	p.look(by, score, func(a *db.Args) string {
+		var in []string
+		for _, x := range xs {
+			in = append(in, a.Add(x))
+		}
+		return "c.id IN (SELECT customer_id FROM contacts WHERE active = 1 AND " + column + " IN (" + strings.Join(in, ",") + "))"
+	})
+}
+
+// exact looks for what identifies.
+func (p *prober) exact(text string) {
+	p.column(ByNumber, 100, "number", text)
+	if up := strings.ToUpper(text); up != text {
+		p.column(ByNumber, 100, "number", up)
+	}
+	if code := cnid.NormalizeUSCC(text); utf8.RuneCountInString(code) == 18 {
+		p.column(ByUSCC, 99, "uscc", code)
+	}
+	if strings.ContainsAny(text, "@＠") && cnid.CheckEmail(text) == nil {
+		p.index(ByEmail, 97, "email_index", indexEmail, cnid.EmailKey(text))
+	}
+	p.phone(text)
+	if d := digits(text); len(d) == 4 && len(d) == utf8.RuneCountInString(text) {
+		p.index(ByLastFour, 80, "phone4_index", indexPhone4, d)
+	} else if len(d) == 8 && len(d) == utf8.RuneCountInString(text) {
+		p.index(ByLastEight, 85, "phone8_index", indexPhone8, d)
+	}
+	if !strings.Contains(text, " ") && len(text) >= 5 && ascii(text) {
+		p.index(ByWechat, 90, "wechat_index", indexWechat, strings.ToLower(text))
+	}
+	for _, t := range Types {
+		p.column(ByName, 95, "name_key", nameKey(t, text))
+	}
+}
+
+func (p *prober) phone(text string) {
+	n, err := cnid.ParsePhone(text)
+	if err == nil && n.Kind != cnid.Short {
+		before := len(p.hits)
+		p.index(ByPhone, 98, "phone_index", indexPhone, n.Key())
+		if len(p.hits) == before && p.err == nil {
+			p.index(ByLastEight, 70, "phone8_index", indexPhone8, cnid.LastEight(n))
+		}
+	}
+}
+
+// words looks in the text index: parts of numbers, names and contacts' names.
+func (p *prober) words(text string) {
+	if p.err != nil {
+		return
+	}
+	if _, ok := search.Customers.MatchSQL(&db.Args{}, p.s.db().Dialect(), text); !ok {
+		return
+	}
+	p.look(ByContact, 50, func(a *db.Args) string {
+		sub, _ := search.Customers.MatchSQL(a, p.s.db().Dialect(), text)
+		return "c.id IN (SELECT id FROM (" + sub + ") m)"
+	})
+}
+
+// latin looks for pinyin: initials (gznyyl), full (guangzhounanyue), initials of
+// contacts.
+func (p *prober) latin(text string) {
+	key := strings.ToLower(strings.Map(func(r rune) rune {
+		if r == '\'' || r == ' ' {
+			return -1
+		}
+		return r
+	}, text))
+	if len(key) < 2 || !pinyinKey(key) {
+		return
+	}
+	p.column(ByInitials, 75, "initials", key)
+	p.prefix(ByInitials, 65, "c.initials", key)
+	if len(key) >= 3 {
+		p.prefix(ByPinyin, 68, "c.pinyin", key)
+	}
+	p.look(ByContact, 48, func(a *db.Args) string {
+		return "c.id IN (SELECT customer_id FROM contacts WHERE active = 1 AND initials = " + a.Add(key) + ")"
+	})
+}
+
+// prefix looks for column values that begin with key. The range over letters
+// and digits means the same in every collation and needs no pattern index.
+func (p *prober) prefix(by string, score int, column, key string) {
+	p.look(by, score, func(a *db.Args) string {
+		cond := column + " >= " + a.Add(key)
+		if end, ok := successor(key); ok {
+			cond += " AND " + column + " < " + a.Add(end)
+		}
+		return cond
+	})
+}
+
+// successor returns the least key of [0-9a-z] behind all that begin with key;
+// ok is false when there is none (zzz).
+func successor(key string) (string, bool) {
+	b := []byte(key)
+	for i := len(b) - 1; i >= 0; i-- {
+		switch b[i] {
+		case 'z':
+			continue
+		case '9':
+			b[i] = 'a'
+		default:
+			b[i]++
+		}
+		return string(b[:i+1]), true
+	}
+	return "", false
+}
+
+// guess is for a name nothing was found for: the same sound written with other
+// characters, or one slip in it.
+func (p *prober) guess(text string) {
+	if !strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+		return
+	}
+	if py := cnid.Pinyin(text); utf8.RuneCountInString(text) >= 2 && pinyinKey(py) {
+		p.prefix(BySound, 40, "c.pinyin", py)
+	}
+	near, err := p.s.similar(p.ctx, p.q, p.sc, text)
+	if err != nil {
+		p.err = err
+	}
+	for _, f := range near {
+		p.add(f.ID, BySimilarName, 30+f.score/10)
+	}
+}
+
+// result loads the likeliest candidates and refines how likely they are by what
+// the text index has matched.
+func (p *prober) result(text string, limit int) ([]Found, error) {
+	ids := make([]int64, 0, len(p.hits))
+	for id := range p.hits {
+		ids = append(ids, id)
+	}
+	sort.Slice(ids, func(i, j int) bool {
+		if a, b := p.hits[ids[i]].score, p.hits[ids[j]].score; a != b {
+			return a > b
+		}
+		return ids[i] > ids[j]
+	})
+	if len(ids) > 2*probe {
+		ids = ids[:2*probe]
+	}
+	rows, err := p.s.rows(p.ctx, p.q, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Found, 0, len(rows))
+	for _, r := range rows {
+		f := Found{Row: r, By: p.hits[r.ID].by, score: p.hits[r.ID].score}
+		if f.By == ByContact && text != "" {
+			switch {
+			case strings.HasPrefix(strings.ToLower(r.Name), strings.ToLower(text)):
+				f.By, f.score = ByName, 62
+			case search.Verify(r.Name, text):
+				f.By, f.score = ByName, 60
+			case search.Verify(r.Number, text):
+				f.By, f.score = ByNumber, 58
+			case !strings.ContainsAny(text, "0123456789") && len(r.Contacts) > 0 && line(r.Contacts[0].Name) == text:
+				f.score = 55
+			}
+		}
+		out = append(out, f)
+	}
+	sort.SliceStable(out, func(i, j int) bool {
+		if out[i].score != out[j].score {
+			return out[i].score > out[j].score
+		}
+		if !out[i].ActivityAt.Equal(out[j].ActivityAt) {
+			return out[i].ActivityAt.After(out[j].ActivityAt)
+		}
+		return out[i].ID > out[j].ID
+	})
+	if len(out) > limit {
+		out = out[:limit]
+	}
+	return out, nil
+}
+
+// likeness a name must have to count as similar, in percent of common pairs.
+const likeness = 55
+
+// similar returns customers in scope whose names have most of their pairs of
+// characters in common with name; score is the likeness in percent.
+func (s *Service) similar(ctx context.Context, q db.Querier, sc authz.Scope, name string) ([]Found, error) {
+	key := nameKey(Company, name)
+	runes := []rune(key)
+	if len(runes) < 2 || sc.Empty() {
+		return nil, nil
+	}
+	parts := []string{key}
+	if n := len(runes); n >= 4 { // one slip leaves one half whole
+		parts = append(parts, string(runes[:n/2]), string(runes[n-n/2:]))
+	}
+	score := map[int64]int{}
+	for _, part := range parts {
+		var a db.Args
+		sub, ok := search.Customers.MatchSQL(&a, s.db().Dialect(), part)
+		if !ok {
+			continue
+		}
+		rows, err := q.Query(ctx, `SELECT c.id, c.name_key FROM customers c WHERE c.id IN (SELECT id FROM (`+sub+`) m) AND `+sc.Where(&a, scopeColumns)+
+			` LIMIT `+a.Add(5*probe), a.Values...)
+		if err != nil {
+			return nil, fmt.Errorf("customer: similar names: %w", err)
+		}
+		for rows.Next() {
+			var id int64
+			var k string
+			if err = rows.Scan(&id, &k); err != nil {
+				break
+			}
+			if l := alike(key, k); l >= likeness {
+				score[id] = max(score[id], l)
+			}
+		}
+		rows.Close()
+		if err == nil {
+			err = rows.Err()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("customer: similar names: %w", err)
+		}
+	}
+	ids := make([]int64, 0, len(score))
+	for id := range score {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b int64) int {
+		if score[a] != score[b] {
+			return score[b] - score[a]
+		}
+		return int(b - a)
+	})
+	if len(ids) > 5 {
+		ids = ids[:5]
+	}
+	rows, err := s.rows(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Found, len(rows))
+	for i, r := range rows {
+		out[i] = Found{Row: r, By: BySimilarName, score: score[r.ID]}
+	}
+	return out, nil
+}
+
+// alike returns how much two names have in common: twice the common pairs of
+// neighbours by all pairs, in percent (Dice).
+func alike(a, b string) int {
+	pairs := func(s string) map[[2]rune]bool {
+		m, r := map[[2]rune]bool{}, []rune(s)
+		for i := range len(r) - 1 {
+			m[[2]rune{r[i], r[i+1]}] = true
+		}
+		return m
+	}
+	x, y := pairs(a), pairs(b)
+	common := 0
+	for k := range x {
+		if y[k] {
+			common++
+		}
+	}
+	if len(x)+len(y) == 0 {
+		return 0
+	}
+	return 200 * common / (len(x) + len(y))
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= '0' && r <= '9':
+			return r
+		case r >= '０' && r <= '９':
+			return r - '０' + '0'
+		}
+		return -1
+	}, s)
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+func pinyinKey(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) &&
+		strings.ContainsFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' })
+}
