@@ -172,11 +172,10 @@ CREATE TABLE saved_views (
 );
 CREATE INDEX saved_views_owner ON saved_views (owner_id, position);
 
-CREATE TABLE ticket_reads (
-	user_id   BIGINT NOT NULL,
-	ticket_id BIGINT NOT NULL,
-	read_at   BIGINT NOT NULL,
-	PRIMARY KEY (user_id, ticket_id)
+-- How many open tickets each person has; routing reads it instead of counting.
+CREATE TABLE ticket_load (
+	user_id BIGINT PRIMARY KEY,
+	open    BIGINT NOT NULL
 );
 
 -- +goose Down

@@ -1,0 +1,778 @@
+package ticket
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/crypt"
+	"bihuan/internal/db"
+	"bihuan/internal/fault"
+	"bihuan/internal/journal"
+	"bihuan/internal/sla"
+)
+
+// Input is what a move may carry; each verb reads what concerns it.
+type Input struct {
+	Version      int64   // of the ticket as the person saw it; 0: not checked
+	AssigneeID   int64   // assign, reassign; 0 with a department: by routing
+	DepartmentID int64   // assign, reassign, request_help
+	Reason       string  // why
+	Code         string  // cancel: one of CancelReasons
+	Duplicate    string  // cancel: number of the other ticket
+	Title        string  // request_help
+	Body         string  // question, answer, stated need, summary of the result
+	Solution     string  // request_confirmation
+	Cause        string  //
+	Corrective   string  //
+	DelayReason  string  //
+	Rating       *Rating // confirm, dispute
+	Files        []int64 // uploads to attach to the message
+
+	actor       int64
+	duplicateOf int64
+}
+
+// Do makes a move: it loads the ticket through the actor's scope, looks the
+// move up, checks the person and the guards, writes and records. Refusals:
+// NotFound out of scope, Conflict in the words of the state, Forbidden for the
+// wrong person, Invalid for missing input.
+func (s *Service) Do(ctx context.Context, actor authz.Actor, id int64, v Verb, in Input) (t Ticket, err error) {
+	err = s.run.Do(ctx, actor, "ticket."+string(v), func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.DoIn(ctx, a, id, v, in)
+		return err
+	})
+	return t, err
+}
+
+// DoIn is Do inside an action under way.
+func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, in Input) (Ticket, error) {
+	old, err := s.load(ctx, a, id)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if in.Version != 0 && in.Version != old.Version {
+		return Ticket{}, changedMeanwhile()
+	}
+	m, err := findMove(old.State, v)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if err := s.mayDo(ctx, a, &old, m); err != nil {
+		return Ticket{}, err
+	}
+	cfg, err := s.config(ctx, a)
+	if err != nil {
+		return Ticket{}, err
+	}
+	f, err := s.facts(ctx, a, &old, m, cfg)
+	if err != nil {
+		return Ticket{}, err
+	}
+	in.actor = a.Actor.ID
+	if in.Rating != nil {
+		if err := in.Rating.check(); err != nil {
+			return Ticket{}, err
+		}
+	}
+	if in.Code == "duplicate" && !blank(in.Duplicate) {
+		other, err := get(ctx, a, View(a.Actor), "t.number", strings.ToUpper(strings.TrimSpace(in.Duplicate)), "")
+		if err != nil || other.ID == old.ID {
+			return Ticket{}, fault.Invalidf("ticket.duplicate_unknown").Field("duplicate", "ticket.duplicate_unknown")
+		}
+		in.duplicateOf = other.ID
+	}
+	var bad *fault.Error
+	for _, g := range m.Guards {
+		if err := g(&old, in, f); err != nil {
+			// All that is missing in the form is said at once.
+			if fe, ok := fault.As(err); ok && len(fe.Fields) > 0 && (bad == nil || len(bad.Fields) > 0) {
+				if bad == nil {
+					bad = fe
+				} else {
+					bad.Fields = append(bad.Fields, fe.Fields...)
+				}
+				continue
+			}
+			return Ticket{}, err
+		}
+	}
+	if bad != nil {
+		return Ticket{}, bad
+	}
+	t := old
+	t.State = m.To
+	t.ActivityAt = a.Now
+	e := effect{s: s, a: a, old: old, t: &t, in: in, verb: v, cfg: cfg, fact: Fact{}}
+	if err := e.apply(ctx); err != nil {
+		return Ticket{}, err
+	}
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return Ticket{}, err
+	}
+	out := fact(old, t)
+	out.Args, out.Tell, out.Entry = e.fact.Args, e.fact.Tell, e.fact.Entry
+	if err := s.note(ctx, a, past[v], t, out, in.Reason); err != nil {
+		return Ticket{}, err
+	}
+	if t.ParentID != 0 && old.State.Open() != t.State.Open() {
+		if err := s.childMoved(ctx, a, t); err != nil {
+			return Ticket{}, err
+		}
+	}
+	return t, nil
+}
+
+// Allowed returns the verbs actor may use on t now, for buttons; guards that
+// depend on input are not asked. relation is as far as the ticket itself tells.
+func (s *Service) Allowed(ctx context.Context, actor authz.Actor, t *Ticket) []Verb {
+	var out []Verb
+	for _, m := range moves {
+		if slices.Contains(m.From, t.State) && s.may(ctx, s.DB().Read(), actor, t, m) == nil {
+			out = append(out, m.Verb)
+		}
+	}
+	return out
+}
+
+func (s *Service) mayDo(ctx context.Context, a *action.Action, t *Ticket, m move) error {
+	return s.may(ctx, a, a.Actor, t, m)
+}
+
+// may checks that the actor is one of the parties the move names and holds its
+// permission. The first party that fits decides.
+func (s *Service) may(ctx context.Context, q db.Querier, actor authz.Actor, t *Ticket, m move) error {
+	switch actor.Kind {
+	case authz.Worker:
+		if m.Who&bySystem != 0 {
+			return nil
+		}
+		return fault.New(fault.Forbidden, "ticket.not_system")
+	case authz.Customer:
+		if m.Who&byCustomer != 0 && t.ParentID == 0 && t.CustomerID == actor.CustomerID {
+			return nil
+		}
+		return fault.New(fault.Forbidden, "ticket.not_customer")
+	}
+	if m.Who&byAssignee != 0 && t.AssigneeID == actor.ID && actor.Can(PermHandle) {
+		if m.Verb != Reassign || actor.Can(PermPassOn) {
+			return nil
+		}
+	}
+	if m.Who&byMember != 0 && slices.Contains(actor.Teams, t.DepartmentID) && actor.Can(PermHandle) {
+		return nil
+	}
+	if m.Who&byDispatcher != 0 && t.InScope(authz.For(actor, PermAssign)) {
+		return nil
+	}
+	if m.Who&bySupervisor != 0 && t.InScope(authz.For(actor, PermSupervise)) {
+		return nil
+	}
+	if t.ParentID == 0 {
+		if m.Who&byStaff != 0 && actor.Can(PermConfirm) {
+			return nil
+		}
+	} else if m.Who&byCustomer != 0 {
+		// Between departments the lead owner is the customer.
+		lead, err := leadOwner(ctx, q, t.ParentID)
+		if err != nil {
+			return err
+		}
+		if lead == actor.ID {
+			return nil
+		}
+	}
+	switch {
+	case m.Who&byAssignee != 0 && m.Who&(bySupervisor|byDispatcher) != 0:
+		return fault.New(fault.Forbidden, "ticket.only_assignee_or_supervisor")
+	case m.Who&byAssignee != 0:
+		return fault.New(fault.Forbidden, "ticket.only_assignee")
+	case m.Who&byMember != 0:
+		return fault.New(fault.Forbidden, "ticket.only_member")
+	case m.Who&(bySupervisor|byDispatcher) != 0:
+		return fault.New(fault.Forbidden, "ticket.only_supervisor")
+	case t.ParentID != 0 && m.Who&byCustomer != 0:
+		return fault.New(fault.Forbidden, "ticket.only_lead")
+	}
+	return authz.Denied(m.Perm)
+}
+
+func leadOwner(ctx context.Context, q db.Querier, parent int64) (user int64, err error) {
+	if err = q.QueryRow(ctx, `SELECT assignee_id FROM tickets WHERE id = $1`, parent).Scan(&user); err != nil {
+		return 0, fmt.Errorf("ticket: main ticket %d: %w", parent, err)
+	}
+	return user, nil
+}
+
+func (s *Service) facts(ctx context.Context, a *action.Action, t *Ticket, m move, cfg Config) (f facts, err error) {
+	f = facts{reachable: true, parentWorking: true, withinWindow: true, badStars: cfg.BadStars}
+	switch m.Verb {
+	case RequestConfirmation:
+		f.missedPromise, err = sla.MissedPromise(ctx, a, t.ID, a.Now)
+	case Ask:
+		var p Party
+		if p, err = s.customers.Party(ctx, a, t.CustomerID, t.ContactID); err == nil {
+			f.reachable = p.Reachable || t.Channel == "website"
+		}
+	case Reopen:
+		f.withinWindow = a.Now.Sub(t.CompletedAt) <= cfg.ReopenWindow
+		if t.ParentID != 0 {
+			var p Ticket
+			if p, err = get(ctx, a, authz.For(authz.System(""), PermView), "t.id", t.ParentID, ""); err == nil {
+				f.parentWorking = p.State == Pending || p.State == InProgress || p.State == WaitingCustomer
+			}
+		}
+	}
+	return f, err
+}
+
+// effect is what has to be true together with a move.
+type effect struct {
+	s    *Service
+	a    *action.Action
+	old  Ticket
+	t    *Ticket
+	in   Input
+	verb Verb
+	cfg  Config
+	fact Fact // Args, Tell and Entry are taken over
+}
+
+func (e *effect) apply(ctx context.Context) error {
+	switch e.verb {
+	case Assign:
+		return e.assign(ctx, "assigned")
+	case Reassign:
+		return e.assign(ctx, "reassigned")
+	case Take:
+		e.t.AssigneeID, e.t.AssigneeName, e.t.AssignedAt = e.a.Actor.ID, e.a.Actor.Name, e.a.Now
+		return e.acknowledged(ctx, "taken")
+	case Acknowledge:
+		return e.acknowledged(ctx, "acknowledged")
+	case Decline:
+		return e.decline(ctx)
+	case Ask:
+		return e.ask(ctx)
+	case Answer:
+		return e.answer(ctx)
+	case Resume:
+		return e.backToWork(ctx, "resumed")
+	case RequestHelp:
+		return e.requestHelp(ctx)
+	case RequestConfirmation:
+		return e.requestConfirmation(ctx)
+	case Confirm:
+		return e.confirm(ctx)
+	case Dispute:
+		return e.dispute(ctx)
+	case Lapse:
+		e.t.Outcome = OutcomeSilence
+		return e.complete(ctx, "lapsed")
+	case Withdraw:
+		e.t.LinkKey = crypt.Token(9) // the link the customer has is void from here on
+		e.t.ResolvedAt = time.Time{}
+		if err := sla.Stop(ctx, e.a, e.t.ID, "withdrawn", sla.Confirmation); err != nil {
+			return err
+		}
+		p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+		if err != nil {
+			return err
+		}
+		if err := e.rearm(ctx, p, sla.Resolution, "withdrawn"); err != nil {
+			return err
+		}
+		return e.s.armUpdate(ctx, e.a, *e.t, "withdrawn")
+	case Reopen:
+		e.t.Outcome = ""
+		e.t.CompletedAt = time.Time{}
+		return e.newRound(ctx, "reopened", false)
+	case Close:
+		e.t.ClosedAt = e.a.Now
+		return sla.Stop(ctx, e.a, e.t.ID, "closed")
+	case Cancel:
+		return e.cancel(ctx)
+	}
+	return fmt.Errorf("ticket: verb %s has no effect", e.verb)
+}
+
+// rearm starts clock k for the rest of its promise: a withdrawn answer does not
+// give a new 48 hours.
+func (e *effect) rearm(ctx context.Context, p sla.Policy, k sla.Kind, why string) error {
+	cs, err := sla.Of(ctx, e.a, e.t.ID)
+	if err != nil {
+		return err
+	}
+	left := p.Target(k)
+	for _, c := range cs {
+		if c.Kind == k && c.Round == e.t.Round && c.State == sla.Met {
+			left = max(c.Target-c.Used, time.Minute)
+		}
+	}
+	return sla.Arm(ctx, e.a, e.t.ID, k, e.t.Round, left, p.Name, why)
+}
+
+// assign gives the ticket to a person or, by routing, to a department.
+func (e *effect) assign(ctx context.Context, why string) error {
+	dep := e.in.DepartmentID
+	if dep == 0 {
+		dep = e.t.DepartmentID
+	}
+	var who assignee
+	switch {
+	case e.in.AssigneeID != 0:
+		p, err := e.s.fit(ctx, e.a, e.in.AssigneeID, e.in.DepartmentID, e.t.DepartmentID)
+		if err != nil {
+			return err
+		}
+		who, dep = p.assignee, p.department
+	default:
+		if e.in.DepartmentID == 0 && e.a.Actor.Kind != authz.Worker {
+			return fault.Invalidf("ticket.need_assignee").Field("assignee", "ticket.need_assignee")
+		}
+		if _, ok, err := e.s.org.Department(ctx, e.a, dep); err != nil {
+			return err
+		} else if !ok {
+			return fault.Invalidf("ticket.department_unknown").Field("department", "ticket.department_unknown")
+		}
+		var err error
+		if who, err = e.s.pick(ctx, e.a, dep, e.old.AssigneeID); err != nil {
+			return err
+		}
+	}
+	e.t.DepartmentID, e.t.AssigneeID, e.t.AssigneeName = dep, who.ID, who.Name
+	return e.handedOver(ctx, why)
+}
+
+// handedOver is common to everything that changes who owes the next step.
+func (e *effect) handedOver(ctx context.Context, why string) error {
+	dep := e.s.org.DepartmentName(ctx, e.t.DepartmentID)
+	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	if err != nil {
+		return err
+	}
+	if e.t.AssigneeID != 0 {
+		e.t.AssignedAt = e.a.Now
+		if e.t.Round == 1 {
+			e.t.SupervisorID = 0
+		}
+		e.fact.Args = []string{e.t.AssigneeName, dep}
+		e.fact.Tell = []int64{e.t.AssigneeID}
+	} else {
+		// An empty pool goes to the supervisor, never to a random person.
+		e.t.AssignedAt = time.Time{}
+		e.t.SupervisorID = sup
+		e.fact.Args = []string{dep, dep}
+		e.fact.Tell = tell(sup)
+	}
+	if err := sla.Stop(ctx, e.a, e.t.ID, why, sla.Update); err != nil {
+		return err
+	}
+	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	if err != nil {
+		return err
+	}
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.Target(sla.Acknowledge), p.Name, why)
+}
+
+func tell(ids ...int64) []int64 {
+	var out []int64
+	for _, id := range ids {
+		if id != 0 && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func (e *effect) acknowledged(ctx context.Context, why string) error {
+	e.t.AcknowledgedAt = e.a.Now
+	if e.t.Round == 1 {
+		e.t.SupervisorID = 0
+	}
+	e.fact.Tell = tell(e.old.SupervisorID)
+	if err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Acknowledge, sla.Urgent); err != nil {
+		return err
+	}
+	return e.s.armUpdate(ctx, e.a, *e.t, why)
+}
+
+func (e *effect) decline(ctx context.Context) error {
+	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	if err != nil {
+		return err
+	}
+	e.t.AssigneeID, e.t.AssigneeName, e.t.AssignedAt, e.t.SupervisorID = 0, "", time.Time{}, sup
+	e.fact.Tell = tell(sup)
+	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	if err != nil {
+		return err
+	}
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.Target(sla.Acknowledge), p.Name, "declined")
+}
+
+func (e *effect) ask(ctx context.Context) error {
+	if err := e.say(ctx, journal.Question, "question", e.in.Body); err != nil {
+		return err
+	}
+	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	if err != nil {
+		return err
+	}
+	if err := sla.Stop(ctx, e.a, e.t.ID, "asked", sla.Update); err != nil {
+		return err
+	}
+	if p.PauseWhenWaiting {
+		if err := sla.Pause(ctx, e.a, e.t.ID, "asked", sla.Resolution); err != nil {
+			return err
+		}
+	}
+	return sla.Arm(ctx, e.a, e.t.ID, sla.CustomerReply, e.t.Round, p.Target(sla.CustomerReply), p.Name, "asked")
+}
+
+func (e *effect) answer(ctx context.Context) error {
+	entry := journal.Entry{TicketID: e.t.ID, CustomerID: e.t.CustomerID, Kind: journal.Customer, Body: strings.TrimSpace(e.in.Body)}
+	if e.a.Actor.Kind != authz.Customer {
+		// The agent writes down what the customer said on the phone.
+		e.fact.Args = []string{e.a.Actor.Name}
+	}
+	id, err := journal.Add(ctx, e.a, entry)
+	if err != nil {
+		return err
+	}
+	if err := e.s.attach(ctx, e.a, *e.t, id, e.in.Files, false); err != nil {
+		return err
+	}
+	e.fact.Entry, e.fact.Tell = id, tell(e.t.AssigneeID)
+	if e.a.Actor.Kind == authz.Customer {
+		e.t.CustomerAt = e.a.Now
+	}
+	return e.backToWork(ctx, "answered")
+}
+
+func (e *effect) backToWork(ctx context.Context, why string) error {
+	kind := sla.Meet
+	if why != "answered" {
+		kind = sla.Stop
+	}
+	if err := kind(ctx, e.a, e.t.ID, why, sla.CustomerReply); err != nil {
+		return err
+	}
+	if err := sla.Resume(ctx, e.a, e.t.ID, why, sla.Resolution); err != nil {
+		return err
+	}
+	return e.s.armUpdate(ctx, e.a, *e.t, why)
+}
+
+// say writes words to the customer with their delivery record; they count as
+// the first response when a person says them.
+func (e *effect) say(ctx context.Context, kind journal.Kind, purpose, text string) error {
+	id, err := e.s.sayIn(ctx, e.a, e.t, kind, purpose, text, e.in.Files)
+	e.fact.Entry = id
+	return err
+}
+
+func (s *Service) sayIn(ctx context.Context, a *action.Action, t *Ticket, kind journal.Kind, purpose, text string, files []int64) (int64, error) {
+	id, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: kind, Body: strings.TrimSpace(text)})
+	if err != nil {
+		return 0, err
+	}
+	if err := s.attach(ctx, a, *t, id, files, false); err != nil {
+		return 0, err
+	}
+	if err := deliver(ctx, a, *t, id, purpose); err != nil {
+		return 0, err
+	}
+	t.CustomerAt = time.Time{}
+	if a.Actor.Kind == authz.User {
+		if t.RespondedAt.IsZero() {
+			t.RespondedAt = a.Now
+		}
+		if err := sla.Meet(ctx, a, t.ID, "responded", sla.FirstResponse); err != nil {
+			return 0, err
+		}
+	}
+	return id, s.customers.Touch(ctx, a.Tx, t.CustomerID, a.Now)
+}
+
+// deliver records that something has to reach the customer. Words between
+// departments need no record: the lead owner sees them in the ticket.
+func deliver(ctx context.Context, a *action.Action, t Ticket, entry int64, purpose string) error {
+	if t.ParentID != 0 {
+		return nil
+	}
+	_, err := a.Exec(ctx, `INSERT INTO deliveries (ticket_id, entry_id, purpose, channel, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		t.ID, entry, purpose, t.Channel, a.NowMicros())
+	if err != nil {
+		return fmt.Errorf("ticket: delivery: %w", err)
+	}
+	return nil
+}
+
+func (e *effect) requestHelp(ctx context.Context) error {
+	title := strings.TrimSpace(e.in.Title)
+	if title == "" {
+		title = e.t.Title
+	}
+	child, err := e.s.registerIn(ctx, e.a, RegisterInput{
+		Title: title, Type: e.t.Type, Class: e.t.Class, CategoryID: e.t.CategoryID, Urgency: e.t.Urgency, Channel: e.t.Channel,
+		Description: e.in.Body, CustomerID: e.t.CustomerID, ContactID: e.t.ContactID, DepartmentID: e.in.DepartmentID,
+		parent: e.t, Files: e.in.Files,
+	})
+	if err != nil {
+		return err
+	}
+	e.t.OpenChildren++
+	e.fact.Args = []string{e.s.org.DepartmentName(ctx, e.in.DepartmentID), child.Number}
+	return nil
+}
+
+func (e *effect) requestConfirmation(ctx context.Context) error {
+	keep := func(dst *string, v string) {
+		if !blank(v) {
+			*dst = strings.TrimSpace(v)
+		}
+	}
+	keep(&e.t.Solution, e.in.Solution)
+	keep(&e.t.Cause, e.in.Cause)
+	keep(&e.t.Corrective, e.in.Corrective)
+	keep(&e.t.DelayReason, e.in.DelayReason)
+	e.t.Summary = e.t.Solution
+	keep(&e.t.Summary, e.in.Body)
+	e.t.ResolvedAt = e.a.Now
+	if e.t.ParentID != 0 {
+		lead, err := leadOwner(ctx, e.a, e.t.ParentID)
+		if err != nil {
+			return err
+		}
+		e.fact.Tell = tell(lead)
+	}
+	if err := e.say(ctx, journal.Reply, "confirmation", e.t.Summary); err != nil {
+		return err
+	}
+	if err := sla.Meet(ctx, e.a, e.t.ID, "resolved", sla.Resolution); err != nil {
+		return err
+	}
+	if err := sla.Stop(ctx, e.a, e.t.ID, "resolved", sla.Update); err != nil {
+		return err
+	}
+	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	if err != nil {
+		return err
+	}
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Confirmation, e.t.Round, p.Target(sla.Confirmation), p.Name, "resolved")
+}
+
+func (e *effect) confirm(ctx context.Context) error {
+	e.t.Outcome = OutcomePhone
+	if e.a.Actor.Kind == authz.Customer || e.t.ParentID != 0 {
+		e.t.Outcome = OutcomeConfirmed
+	}
+	if e.in.Rating != nil {
+		if err := e.rate(ctx); err != nil {
+			return err
+		}
+	}
+	return e.complete(ctx, "confirmed")
+}
+
+func (e *effect) complete(ctx context.Context, why string) error {
+	e.t.CompletedAt = e.a.Now
+	e.t.SupervisorID = 0
+	e.t.CustomerAt = time.Time{}
+	e.fact.Tell = tell(e.t.AssigneeID)
+	met := sla.Meet
+	if why == "lapsed" {
+		met = sla.Stop
+	}
+	if err := met(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
+		return err
+	}
+	return sla.Stop(ctx, e.a, e.t.ID, why)
+}
+
+func (e *effect) dispute(ctx context.Context) error {
+	if err := e.rate(ctx); err != nil {
+		return err
+	}
+	return e.newRound(ctx, "disputed", true)
+}
+
+// newRound begins a second handling: the supervisor is responsible until he
+// has given it to somebody, and all clocks start anew (TKT-16).
+func (e *effect) newRound(ctx context.Context, why string, followUp bool) error {
+	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	if err != nil {
+		return err
+	}
+	e.t.Round++
+	e.t.SupervisorID = sup
+	e.fact.Tell = tell(sup, e.old.AssigneeID)
+	e.t.AssigneeID, e.t.AssigneeName = 0, ""
+	e.t.AssignedAt, e.t.AcknowledgedAt, e.t.ResolvedAt, e.t.RespondedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	e.t.Solution, e.t.Summary, e.t.DelayReason, e.t.Overdue = "", "", "", false
+	e.t.LinkKey = crypt.Token(9)
+	if err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
+		return err
+	}
+	if err := sla.Stop(ctx, e.a, e.t.ID, why); err != nil {
+		return err
+	}
+	return e.s.armAll(ctx, e.a, *e.t, why, followUp)
+}
+
+// rate stores the rating of this round; one per round.
+func (e *effect) rate(ctx context.Context) error {
+	r := *e.in.Rating
+	r.Round, r.Via = e.t.Round, "phone"
+	if e.a.Actor.Kind == authz.Customer {
+		r.Via = "link"
+	}
+	old, err := e.s.storeRating(ctx, e.a, *e.t, r)
+	if err != nil {
+		return err
+	}
+	e.t.Rating = r.Stars
+	e.fact.Args = []string{strings.Repeat("★", r.Stars)}
+	if r.Stars > 0 && e.t.ParentID == 0 {
+		return e.s.customers.AddRating(ctx, e.a.Tx, e.t.CustomerID, r.Stars, old)
+	}
+	return nil
+}
+
+func (e *effect) cancel(ctx context.Context) error {
+	e.t.Outcome, e.t.CancelReason = OutcomeCancelled, e.in.Code
+	e.t.DuplicateOf = e.in.duplicateOf
+	e.t.SupervisorID = 0
+	e.t.CustomerAt = time.Time{}
+	e.fact.Tell = tell(e.t.AssigneeID)
+	if e.in.duplicateOf != 0 {
+		if err := link(ctx, e.a, e.t.ID, e.in.duplicateOf, "duplicate"); err != nil {
+			return err
+		}
+	}
+	if err := sla.Stop(ctx, e.a, e.t.ID, "cancelled"); err != nil {
+		return err
+	}
+	told, err := hasWords(ctx, e.a, e.t.ID)
+	if err != nil || !told {
+		return err
+	}
+	return deliver(ctx, e.a, *e.t, 0, "cancelled")
+}
+
+// hasWords reports whether the customer has been told anything of the ticket.
+func hasWords(ctx context.Context, q db.Querier, id int64) (bool, error) {
+	var n int
+	err := q.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE ticket_id = $1 LIMIT 1) d`, id).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("ticket: deliveries of %d: %w", id, err)
+	}
+	return n > 0, nil
+}
+
+func link(ctx context.Context, a *action.Action, id, other int64, kind string) error {
+	_, err := a.Exec(ctx, `INSERT INTO ticket_links (ticket_id, other_id, kind, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, other, kind, a.NowMicros())
+	if err != nil {
+		return fmt.Errorf("ticket: link %d to %d: %w", id, other, err)
+	}
+	return nil
+}
+
+// childMoved tells the main ticket that a sub-ticket has ended or come back.
+func (s *Service) childMoved(ctx context.Context, a *action.Action, child Ticket) error {
+	old, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", child.ParentID, lockOf(a))
+	if err != nil {
+		return err
+	}
+	p := old
+	kind := "ticket.child_ended"
+	if child.State.Open() {
+		kind = "ticket.child_reopened"
+		p.OpenChildren++
+	} else {
+		p.OpenChildren--
+	}
+	p.ActivityAt = a.Now
+	if err := s.save(ctx, a, old, &p); err != nil {
+		return err
+	}
+	f := fact(old, p)
+	f.Args = []string{child.Number}
+	f.Tell = tell(p.AssigneeID)
+	return s.note(ctx, a, kind, p, f, "")
+}
+
+func lockOf(a *action.Action) string {
+	if a.Dialect() == db.Postgres {
+		return " FOR UPDATE OF t"
+	}
+	return ""
+}
+
+// armUpdate starts the clock for the next sign of progress.
+func (s *Service) armUpdate(ctx context.Context, a *action.Action, t Ticket, why string) error {
+	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	if err != nil {
+		return err
+	}
+	return sla.Arm(ctx, a, t.ID, sla.Update, t.Round, p.Target(sla.Update), p.Name, why)
+}
+
+// armAll starts the clocks of a round. The acknowledge clock runs from the
+// start, also while nobody is assigned, so that a forgotten queue is noticed.
+func (s *Service) armAll(ctx context.Context, a *action.Action, t Ticket, why string, followUp bool) error {
+	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	if err != nil {
+		return err
+	}
+	kinds := []sla.Kind{sla.Acknowledge, sla.Resolution}
+	if t.ParentID == 0 {
+		kinds = append(kinds, sla.FirstResponse, sla.Urgent)
+	}
+	if followUp && t.ParentID == 0 {
+		kinds = append(kinds, sla.FollowUp)
+	}
+	for _, k := range kinds {
+		if err := sla.Arm(ctx, a, t.ID, k, t.Round, p.Target(k), p.Name, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Rating) check() error {
+	e := fault.Invalidf("ticket.rating_invalid")
+	for _, f := range []struct {
+		name string
+		v    int
+	}{{"stars", r.Stars}, {"speed", r.Speed}, {"quality", r.Quality}, {"attitude", r.Attitude}} {
+		if f.v < 0 || f.v > 5 {
+			e.Field(f.name, "ticket.rating_range")
+		}
+	}
+	if r.Stars == 0 && r.Solved {
+		e.Field("stars", "ticket.rating_stars")
+	}
+	for _, f := range []struct {
+		name string
+		v    *string
+	}{{"comment", &r.Comment}, {"suggestion", &r.Suggestion}} {
+		*f.v = strings.TrimSpace(*f.v)
+		if len([]rune(*f.v)) > 2000 {
+			e.Field(f.name, "ticket.too_long", 2000)
+		}
+	}
+	return e.OrNil()
+}
+
+// attach binds uploads of the actor to an entry of t.
+func (s *Service) attach(ctx context.Context, a *action.Action, t Ticket, entry int64, files []int64, internal bool) error {
+	if len(files) == 0 {
+		return nil
+	}
+	return s.files.Attach(ctx, a, files, subjectType, t.ID, entry, internal)
+}

@@ -1,0 +1,610 @@
+package ticket
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/db"
+	"bihuan/internal/fault"
+	"bihuan/internal/search"
+	"bihuan/internal/sla"
+)
+
+// Row is a ticket as lists show it; everything stands in the tickets table, so
+// that a page of 25 costs 25 rows.
+type Row struct {
+	ID            int64
+	Number        string
+	ParentID      int64
+	Title         string
+	Type          string
+	Priority      string
+	Urgency       string
+	Channel       string
+	CustomerID    int64
+	CustomerName  string
+	CustomerLevel string
+	DepartmentID  int64
+	AssigneeID    int64
+	AssigneeName  string
+	SupervisorID  int64
+	State         State
+	Round         int
+	Escalation    int
+	Overdue       bool
+	Rating        int
+	DueAt         time.Time
+	DueClock      sla.Kind
+	DueTotal      time.Duration
+	CreatedAt     time.Time
+	ActivityAt    time.Time
+	CustomerAt    time.Time
+	Version       int64
+}
+
+const rowColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.priority, t.urgency, t.channel, t.customer_id, t.customer_name, t.customer_level, t.department_id,
+	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.version`
+
+func scanRow(row interface{ Scan(...any) error }) (r Row, err error) {
+	var overdue int
+	var due, total, created, activity, customer int64
+	err = row.Scan(&r.ID, &r.Number, &r.ParentID, &r.Title, &r.Type, &r.Priority, &r.Urgency, &r.Channel, &r.CustomerID, &r.CustomerName, &r.CustomerLevel, &r.DepartmentID,
+		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.Version)
+	r.Overdue, r.DueTotal = overdue == 1, time.Duration(total)*time.Second
+	r.DueAt, r.CreatedAt, r.ActivityAt, r.CustomerAt = db.FromMicros(due), db.FromMicros(created), db.FromMicros(activity), db.FromMicros(customer)
+	return r, err
+}
+
+// Sort is the order of a list; each is served by an index.
+type Sort string
+
+const (
+	ByDue      Sort = "due"      // nearest deadline first: the default of open views
+	ByActivity Sort = "activity" // newest activity first
+	ByWaiting  Sort = "waiting"  // longest without activity first
+)
+
+// Sorts in the order they are offered; ticket.sort.<sort>.
+var Sorts = []Sort{ByDue, ByActivity, ByWaiting}
+
+func (s Sort) order() (column string, desc bool) {
+	switch s {
+	case ByActivity:
+		return "t.activity_at", true
+	case ByWaiting:
+		return "t.activity_at", false
+	}
+	return "t.due_at", false
+}
+
+// Filter selects tickets; zero fields select all. It is also what a saved view
+// stores.
+type Filter struct {
+	View       string  `json:"view,omitempty"` // key of a built-in view the rest narrows
+	States     []State `json:"states,omitempty"`
+	Open       *bool   `json:"open,omitempty"`
+	Mine       bool    `json:"mine,omitempty"` // assigned to the reader
+	Assignee   int64   `json:"assignee,omitempty"`
+	Unassigned bool    `json:"unassigned,omitempty"`
+	Department int64   `json:"department,omitempty"`
+	Desk       bool    `json:"desk,omitempty"` // on the reader's desk as supervisor
+	Created    bool    `json:"created,omitempty"`
+	Watched    bool    `json:"watched,omitempty"`
+	Type       string  `json:"type,omitempty"`
+	Class      string  `json:"class,omitempty"`
+	Category   int64   `json:"category,omitempty"`
+	Priority   string  `json:"priority,omitempty"`
+	Urgency    string  `json:"urgency,omitempty"`
+	Channel    string  `json:"channel,omitempty"`
+	Level      string  `json:"level,omitempty"`
+	Customer   int64   `json:"customer,omitempty"`
+	Overdue    bool    `json:"overdue,omitempty"`    // a deadline has passed
+	DueWithin  int     `json:"due_within,omitempty"` // minutes
+	Second     bool    `json:"second,omitempty"`     // second handling
+	Unanswered bool    `json:"unanswered,omitempty"` // the customer waits for a word
+	From       int64   `json:"from,omitempty"`       // created, µs
+	To         int64   `json:"to,omitempty"`
+	Text       string  `json:"text,omitempty"`
+	Sort       Sort    `json:"sort,omitempty"`
+	Limit      int     `json:"-"` // 0: 25
+	After      string  `json:"-"` // cursor of the page before
+}
+
+// BuiltIn is a view everybody has.
+type BuiltIn struct {
+	Key    string
+	Group  string // mine, team
+	Icon   string
+	Alert  bool // its count is shown as a warning
+	Filter Filter
+	Perm   authz.Permission // who is offered it; "" everybody who sees tickets
+}
+
+func yes() *bool { b := true; return &b }
+func no() *bool  { b := false; return &b }
+
+// BuiltIns are the views everybody has (TKT-18); names are ticket.view.<key>.
+var BuiltIns = []BuiltIn{
+	{Key: "mine", Group: "mine", Icon: "user", Filter: Filter{Mine: true, Open: yes()}},
+	{Key: "mine_soon", Group: "mine", Icon: "clock", Filter: Filter{Mine: true, Open: yes(), DueWithin: 120}},
+	{Key: "mine_overdue", Group: "mine", Icon: "alert", Alert: true, Filter: Filter{Mine: true, Open: yes(), Overdue: true}},
+	{Key: "mine_waiting", Group: "mine", Icon: "message", Filter: Filter{Mine: true, States: []State{WaitingCustomer}}},
+	{Key: "mine_confirm", Group: "mine", Icon: "check", Filter: Filter{Mine: true, States: []State{AwaitingConfirmation}}},
+	{Key: "created", Group: "mine", Icon: "pencil", Filter: Filter{Created: true, Sort: ByActivity}},
+	{Key: "watched", Group: "mine", Icon: "eye", Filter: Filter{Watched: true, Sort: ByActivity}},
+	{Key: "desk", Group: "team", Icon: "flag", Alert: true, Filter: Filter{Desk: true, Open: yes()}, Perm: PermSupervise},
+	{Key: "unassigned", Group: "team", Icon: "inbox", Filter: Filter{Unassigned: true, Open: yes()}},
+	{Key: "open", Group: "team", Icon: "list", Filter: Filter{Open: yes()}},
+	{Key: "overdue", Group: "team", Icon: "alert", Alert: true, Filter: Filter{Open: yes(), Overdue: true}},
+	{Key: "second", Group: "team", Icon: "refresh", Filter: Filter{Open: yes(), Second: true}},
+	{Key: "complaints", Group: "team", Icon: "flag", Filter: Filter{Open: yes(), Type: "complaint"}},
+	{Key: "finished", Group: "team", Icon: "archive", Filter: Filter{Open: no(), Sort: ByActivity}},
+	{Key: "all", Group: "team", Icon: "ticket", Filter: Filter{Sort: ByActivity}},
+}
+
+// FindView returns the built-in view key, else "mine".
+func FindView(key string) BuiltIn {
+	for _, v := range BuiltIns {
+		if v.Key == key {
+			return v
+		}
+	}
+	return BuiltIns[0]
+}
+
+// merge lays the narrowing fields of f over the view's.
+func (f Filter) merge() Filter {
+	if f.View == "" {
+		return f
+	}
+	v := FindView(f.View).Filter
+	out := f
+	if len(out.States) == 0 {
+		out.States = v.States
+	}
+	if out.Open == nil {
+		out.Open = v.Open
+	}
+	for _, b := range []struct{ dst, src *bool }{{&out.Mine, &v.Mine}, {&out.Unassigned, &v.Unassigned}, {&out.Desk, &v.Desk}, {&out.Created, &v.Created},
+		{&out.Watched, &v.Watched}, {&out.Overdue, &v.Overdue}, {&out.Second, &v.Second}} {
+		*b.dst = *b.dst || *b.src
+	}
+	if out.Type == "" {
+		out.Type = v.Type
+	}
+	if out.DueWithin == 0 {
+		out.DueWithin = v.DueWithin
+	}
+	if out.Sort == "" {
+		out.Sort = v.Sort
+	}
+	return out
+}
+
+// where builds the conditions of f; open reports whether it is confined to
+// open tickets, which the partial indexes serve.
+func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
+	and := func(c string) { conds = append(conds, c) }
+	eq := func(col, v string) {
+		if v != "" {
+			and(col + " = " + a.Add(v))
+		}
+	}
+	onlyOpen := len(f.States) > 0
+	for _, s := range f.States {
+		onlyOpen = onlyOpen && s.Open()
+	}
+	switch {
+	case f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.Desk || onlyOpen:
+		and("t.is_open = 1")
+	case f.Open != nil:
+		and("t.is_open = 0")
+	}
+	if len(f.States) > 0 {
+		ph := make([]string, len(f.States))
+		for i, s := range f.States {
+			ph[i] = a.Add(string(s))
+		}
+		and("t.state IN (" + strings.Join(ph, ",") + ")")
+	}
+	if f.Mine {
+		and("t.assignee_id = " + a.Add(user))
+	}
+	if f.Assignee != 0 {
+		and("t.assignee_id = " + a.Add(f.Assignee))
+	}
+	if f.Unassigned {
+		and("t.assignee_id = 0")
+	}
+	if f.Department != 0 {
+		and("t.department_id = " + a.Add(f.Department))
+	}
+	if f.Desk {
+		and("t.supervisor_id > 0 AND t.supervisor_id = " + a.Add(user))
+	}
+	if f.Created {
+		and("t.created_by = " + a.Add(user))
+	}
+	if f.Watched {
+		and("t.id IN (SELECT w.ticket_id FROM ticket_watchers w WHERE w.user_id = " + a.Add(user) + ")")
+	}
+	eq("t.type", f.Type)
+	eq("t.class", f.Class)
+	eq("t.priority", f.Priority)
+	eq("t.urgency", f.Urgency)
+	eq("t.channel", f.Channel)
+	eq("t.customer_level", f.Level)
+	if f.Category != 0 {
+		id := a.Add(f.Category)
+		and("t.category_id IN (SELECT c.id FROM categories c WHERE c.id = " + id + " OR c.parent_id = " + a.Add(f.Category) + ")")
+	}
+	if f.Customer != 0 {
+		and("t.customer_id = " + a.Add(f.Customer))
+	}
+	if f.Overdue {
+		and("t.due_at > 0 AND t.due_at < " + a.Add(db.Micros(now)))
+	} else if f.DueWithin > 0 {
+		and("t.due_at >= " + a.Add(db.Micros(now)))
+		and("t.due_at < " + a.Add(db.Micros(now.Add(time.Duration(f.DueWithin)*time.Minute))))
+	}
+	if f.Second {
+		and("t.round > 1")
+	}
+	if f.Unanswered {
+		and("t.customer_at > 0")
+	}
+	if f.From != 0 {
+		and("t.created_at >= " + a.Add(f.From))
+	}
+	if f.To != 0 {
+		and("t.created_at < " + a.Add(f.To))
+	}
+	return conds
+}
+
+// branches splits a scope into parts that an index serves in order each: one
+// owner column, one department. nil when the filter itself names the index or
+// the scope is everything. An OR over all of them would make the engine read
+// every ticket of the company to find a reader's own.
+func branches(sc authz.Scope, f Filter) []func(a *db.Args) string {
+	if sc.Everything() || sc.Empty() || f.Mine || f.Desk || f.Created || f.Watched || f.Customer != 0 || f.Assignee != 0 {
+		return nil
+	}
+	if f.Department != 0 && slices.Contains(sc.Departments(), f.Department) {
+		return nil
+	}
+	var out []func(a *db.Args) string
+	for _, d := range sc.Departments() {
+		out = append(out, func(a *db.Args) string { return "t.department_id = " + a.Add(d) })
+	}
+	for _, col := range []string{"t.assignee_id", "t.created_by"} {
+		out = append(out, func(a *db.Args) string { return col + " = " + a.Add(sc.User()) })
+	}
+	out = append(out,
+		func(a *db.Args) string {
+			return "t.supervisor_id > 0 AND t.is_open = 1 AND t.supervisor_id = " + a.Add(sc.User())
+		},
+		func(a *db.Args) string {
+			return "t.id IN (SELECT w.ticket_id FROM ticket_watchers w WHERE w.user_id = " + a.Add(sc.User()) + ")"
+		},
+		func(a *db.Args) string {
+			return "t.parent_id IN (SELECT p.id FROM tickets p WHERE p.assignee_id = " + a.Add(sc.User()) + " AND p.open_children > 0 AND p.is_open = 1)"
+		},
+	)
+	return out
+}
+
+// Page is a stretch of a list.
+type Page struct {
+	Rows []Row
+	Next string // cursor of the page behind; "" at the end
+}
+
+// cursor is "<sort value>.<id>" of the last row.
+func cursor(r Row, s Sort) string {
+	v := db.Micros(r.DueAt)
+	if s == ByActivity || s == ByWaiting {
+		v = db.Micros(r.ActivityAt)
+	}
+	return strconv.FormatInt(v, 36) + "." + strconv.FormatInt(r.ID, 36)
+}
+
+func parseCursor(s string) (v, id int64, err error) {
+	l, r, ok := strings.Cut(s, ".")
+	if ok {
+		if v, err = strconv.ParseInt(l, 36, 64); err == nil {
+			id, err = strconv.ParseInt(r, 36, 64)
+		}
+	}
+	if !ok || err != nil {
+		return 0, 0, fault.Invalidf("ticket.cursor")
+	}
+	return v, id, nil
+}
+
+// List returns the tickets that sc lets its reader see and f selects.
+func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, error) {
+	f = f.merge()
+	if f.Limit <= 0 || f.Limit > 200 {
+		f.Limit = 25
+	}
+	if f.Sort == "" {
+		f.Sort = ByDue
+	}
+	if !slices.Contains(Sorts, f.Sort) {
+		return Page{}, fault.Invalidf("ticket.need_choice").Field("sort", "ticket.need_choice")
+	}
+	var a db.Args
+	query, err := s.query(&a, sc, f, rowColumns, f.Limit+1)
+	if err != nil || query == "" {
+		return Page{}, err
+	}
+	rows, err := s.DB().Read().Query(ctx, query, a.Values...)
+	if err != nil {
+		return Page{}, fmt.Errorf("ticket: list: %w", err)
+	}
+	defer rows.Close()
+	var p Page
+	p.Rows = make([]Row, 0, f.Limit+1)
+	for rows.Next() {
+		r, err := scanRow(rows)
+		if err != nil {
+			return Page{}, fmt.Errorf("ticket: list: %w", err)
+		}
+		p.Rows = append(p.Rows, r)
+	}
+	if err := rows.Err(); err != nil {
+		return Page{}, fmt.Errorf("ticket: list: %w", err)
+	}
+	if len(p.Rows) > f.Limit {
+		p.Rows = p.Rows[:f.Limit]
+		p.Next = cursor(p.Rows[f.Limit-1], f.Sort)
+	}
+	return p, nil
+}
+
+// query puts the statement of a list together; "" when it can match nothing.
+func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, columns string, limit int) (string, error) {
+	if sc.Empty() {
+		return "", nil
+	}
+	col, desc := f.Sort.order()
+	order, cmp := col+", t.id", ">"
+	if desc {
+		order, cmp = col+" DESC, t.id DESC", "<"
+	}
+	now := s.DB().Clock().Now()
+	part := func(scope func(a *db.Args) string) (string, error) {
+		var conds []string
+		if scope != nil {
+			conds = append(conds, scope(a))
+		}
+		conds = append(conds, f.where(a, sc.User(), now)...)
+		if f.Text != "" {
+			match, ok := search.Tickets.MatchSQL(a, s.DB().Dialect(), f.Text)
+			if !ok {
+				return "1 = 0", nil
+			}
+			conds = append(conds, "t.id IN ("+match+")")
+		}
+		if f.After != "" {
+			v, id, err := parseCursor(f.After)
+			if err != nil {
+				return "", err
+			}
+			conds = append(conds, "("+col+", t.id) "+cmp+" ("+a.Add(v)+", "+a.Add(id)+")")
+		}
+		if len(conds) == 0 {
+			return "1 = 1", nil
+		}
+		return strings.Join(conds, " AND "), nil
+	}
+	bs := branches(sc, f)
+	if bs == nil {
+		scope := func(a *db.Args) string { return sc.Where(a, scopeColumns) }
+		if sc.Everything() {
+			scope = nil
+		}
+		where, err := part(scope)
+		if err != nil {
+			return "", err
+		}
+		return "SELECT " + columns + " FROM tickets t WHERE " + where + " ORDER BY " + order + " LIMIT " + a.Add(limit), nil
+	}
+	var ids []string
+	for _, b := range bs {
+		where, err := part(b)
+		if err != nil {
+			return "", err
+		}
+		ids = append(ids, "SELECT id FROM (SELECT t.id FROM tickets t WHERE "+where+" ORDER BY "+order+" LIMIT "+a.Add(limit)+") b")
+	}
+	return "SELECT " + columns + " FROM tickets t WHERE t.id IN (" + strings.Join(ids, " UNION ") + ") ORDER BY " + order + " LIMIT " + a.Add(limit), nil
+}
+
+// MaxCount is where live counts stop: "99+" costs a hundred index rows however
+// many there are.
+const MaxCount = 99
+
+// Counts returns, for each filter, how many tickets sc shows of it, at most
+// MaxCount+1. One statement for all.
+func (s *Service) Counts(ctx context.Context, sc authz.Scope, fs []Filter) ([]int, error) {
+	if len(fs) == 0 || sc.Empty() {
+		return make([]int, len(fs)), nil
+	}
+	var a db.Args
+	var parts []string
+	for _, f := range fs {
+		f = f.merge()
+		if f.Sort == "" {
+			f.Sort = ByDue
+		}
+		f.After = ""
+		q, err := s.query(&a, sc, f, "1", MaxCount+1)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, "(SELECT COUNT(*) FROM ("+q+") c)")
+	}
+	out := make([]int, len(fs))
+	dst := make([]any, len(fs))
+	for i := range out {
+		dst[i] = &out[i]
+	}
+	if err := s.DB().Read().QueryRow(ctx, "SELECT "+strings.Join(parts, ", "), a.Values...).Scan(dst...); err != nil {
+		return nil, fmt.Errorf("ticket: counts: %w", err)
+	}
+	return out, nil
+}
+
+// Neighbours returns the tickets before and behind id in a list of at most 200
+// from its start; "" where there is none.
+func (s *Service) Neighbours(ctx context.Context, sc authz.Scope, f Filter, number string) (prev, next string, err error) {
+	f.Limit, f.After = 200, ""
+	p, err := s.List(ctx, sc, f)
+	if err != nil {
+		return "", "", err
+	}
+	for i, r := range p.Rows {
+		if r.Number != number {
+			continue
+		}
+		if i > 0 {
+			prev = p.Rows[i-1].Number
+		}
+		if i+1 < len(p.Rows) {
+			next = p.Rows[i+1].Number
+		}
+	}
+	return prev, next, nil
+}
+
+// OfCustomer returns a customer's newest tickets within sc.
+func (s *Service) OfCustomer(ctx context.Context, sc authz.Scope, customer int64, limit int) ([]Row, error) {
+	return s.rows(ctx, sc, "t.customer_id = ", customer, "t.id DESC", limit)
+}
+
+// Children returns the sub-tickets of a ticket the caller may see: whoever sees
+// the main ticket sees how far its parts are.
+func (s *Service) Children(ctx context.Context, parent int64) ([]Row, error) {
+	return s.rows(ctx, authz.For(authz.System(""), PermView), "t.parent_id IS NOT NULL AND t.parent_id = ", parent, "t.id", 100)
+}
+
+func (s *Service) rows(ctx context.Context, sc authz.Scope, cond string, arg any, order string, limit int) ([]Row, error) {
+	var a db.Args
+	where := cond + a.Add(arg) + " AND " + sc.Where(&a, scopeColumns)
+	rows, err := s.DB().Read().Query(ctx, "SELECT "+rowColumns+" FROM tickets t WHERE "+where+" ORDER BY "+order+" LIMIT "+a.Add(limit), a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: rows: %w", err)
+	}
+	defer rows.Close()
+	var out []Row
+	for rows.Next() {
+		r, err := scanRow(rows)
+		if err != nil {
+			return nil, fmt.Errorf("ticket: rows: %w", err)
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Link is a relation of a ticket to another.
+type Link struct {
+	Kind    string // related, duplicate, follow_up
+	Forward bool   // from this ticket to the other
+	Row
+}
+
+// Links returns the relations of a ticket to others within sc.
+func (s *Service) Links(ctx context.Context, sc authz.Scope, id int64) ([]Link, error) {
+	var a db.Args
+	one, two, three := a.Add(id), a.Add(id), a.Add(id)
+	q := `SELECT l.kind, CASE WHEN l.ticket_id = ` + one + ` THEN 1 ELSE 0 END, ` + rowColumns + `
+		FROM ticket_links l JOIN tickets t ON t.id = (CASE WHEN l.ticket_id = ` + two + ` THEN l.other_id ELSE l.ticket_id END)
+		WHERE (l.ticket_id = ` + three + ` OR l.other_id = ` + a.Add(id) + `) AND ` + sc.Where(&a, scopeColumns) + ` ORDER BY l.created_at LIMIT 50`
+	rows, err := s.DB().Read().Query(ctx, q, a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: links: %w", err)
+	}
+	defer rows.Close()
+	var out []Link
+	for rows.Next() {
+		var l Link
+		var forward int
+		r, err := scanRow(prefixed{rows, []any{&l.Kind, &forward}})
+		if err != nil {
+			return nil, fmt.Errorf("ticket: links: %w", err)
+		}
+		l.Row, l.Forward = r, forward == 1
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
+type prefixed struct {
+	row   interface{ Scan(...any) error }
+	first []any
+}
+
+func (p prefixed) Scan(dst ...any) error { return p.row.Scan(append(p.first, dst...)...) }
+
+// Category is a node of the category tree (product, module, issue).
+type Category struct {
+	ID, ParentID int64
+	Name         string
+}
+
+// Categories returns the active categories, parents before children.
+func Categories(ctx context.Context, q db.Querier) ([]Category, error) {
+	rows, err := q.Query(ctx, `SELECT c.id, COALESCE(c.parent_id, 0), c.name FROM categories c LEFT JOIN categories p ON p.id = c.parent_id
+		WHERE c.active = 1 ORDER BY COALESCE(p.position, c.position), COALESCE(c.parent_id, c.id), CASE WHEN c.parent_id IS NULL THEN 0 ELSE 1 END, c.position, c.id`)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: categories: %w", err)
+	}
+	defer rows.Close()
+	var out []Category
+	for rows.Next() {
+		var c Category
+		if err := rows.Scan(&c.ID, &c.ParentID, &c.Name); err != nil {
+			return nil, fmt.Errorf("ticket: categories: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// SavedView is a personal view.
+type SavedView struct {
+	ID     int64
+	Name   string
+	Filter Filter
+}
+
+// SavedViews returns the actor's views.
+func (s *Service) SavedViews(ctx context.Context, actor authz.Actor) ([]SavedView, error) {
+	rows, err := s.DB().Read().Query(ctx, `SELECT id, name, filter FROM saved_views WHERE owner_id = $1 ORDER BY position, id LIMIT 50`, actor.ID)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: saved views: %w", err)
+	}
+	defer rows.Close()
+	var out []SavedView
+	for rows.Next() {
+		var v SavedView
+		var raw string
+		if err := rows.Scan(&v.ID, &v.Name, &raw); err != nil {
+			return nil, fmt.Errorf("ticket: saved views: %w", err)
+		}
+		if err := json.Unmarshal([]byte(raw), &v.Filter); err != nil {
+			return nil, fmt.Errorf("ticket: saved view %d: %w", v.ID, err)
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}

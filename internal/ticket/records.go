@@ -1,0 +1,577 @@
+package ticket
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/db"
+	"bihuan/internal/event"
+	"bihuan/internal/fault"
+	"bihuan/internal/journal"
+	"bihuan/internal/sla"
+)
+
+// change loads a ticket in the actor's view, lets fn change it and records kind.
+func (s *Service) change(ctx context.Context, actor authz.Actor, perm authz.Permission, name, kind string, id int64, fn func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error) (t Ticket, err error) {
+	if err := actor.Check(perm); err != nil {
+		return t, err
+	}
+	err = s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error {
+		old, err := s.load(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		t = old
+		var f Fact
+		if err := fn(ctx, a, old, &t, &f); err != nil {
+			return err
+		}
+		if err := s.save(ctx, a, old, &t); err != nil {
+			return err
+		}
+		out := fact(old, t)
+		out.From = "" // no move
+		out.Args, out.Tell, out.Entry, out.Changes = f.Args, f.Tell, f.Entry, f.Changes
+		return s.note(ctx, a, kind, t, out, "")
+	})
+	return t, err
+}
+
+func closedRefused(t Ticket) error {
+	if t.State == Closed || t.State == Cancelled {
+		return fault.New(fault.Conflict, "ticket.read_only")
+	}
+	return nil
+}
+
+// Reply says something to the customer: the first one meets the first response,
+// each restarts the progress clock. Only who handles the ticket speaks for it,
+// so that two people do not answer the same customer.
+func (s *Service) Reply(ctx context.Context, actor authz.Actor, id int64, text string, files []int64) (Ticket, error) {
+	return s.change(ctx, actor, PermHandle, "ticket.reply", "ticket.replied", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		if err := closedRefused(old); err != nil {
+			return err
+		}
+		if old.AssigneeID != actor.ID && !old.InScope(authz.For(actor, PermSupervise)) {
+			return fault.New(fault.Forbidden, "ticket.only_assignee")
+		}
+		if blank(text) {
+			return fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
+		}
+		entry, err := s.sayIn(ctx, a, t, journal.Reply, "reply", text, files)
+		if err != nil {
+			return err
+		}
+		f.Entry = entry
+		return s.progressed(ctx, a, t, "replied")
+	})
+}
+
+// progressed marks activity and restarts the clock of the next update.
+func (s *Service) progressed(ctx context.Context, a *action.Action, t *Ticket, why string) error {
+	t.ActivityAt = a.Now
+	if t.State == InProgress {
+		return s.armUpdate(ctx, a, *t, why)
+	}
+	return nil
+}
+
+// Note writes an internal note; mentioned colleagues begin to watch the ticket
+// and are told (TKT-21).
+func (s *Service) Note(ctx context.Context, actor authz.Actor, id int64, text string, mentions, files []int64) (Ticket, error) {
+	return s.change(ctx, actor, PermNote, "ticket.note", "ticket.noted", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		if blank(text) && len(files) == 0 {
+			return fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
+		}
+		entry, err := journal.Add(ctx, a, journal.Entry{TicketID: id, CustomerID: t.CustomerID, Kind: journal.Note, Body: strings.TrimSpace(text)})
+		if err != nil {
+			return err
+		}
+		if err := s.attach(ctx, a, *t, entry, files, true); err != nil {
+			return err
+		}
+		for _, m := range mentions {
+			if p, ok, err := s.org.Person(ctx, a, m); err != nil {
+				return err
+			} else if !ok || !p.Active {
+				return fault.Invalidf("ticket.assignee.unknown").Field("mentions", "ticket.assignee.unknown")
+			}
+			if err := watch(ctx, a, id, m); err != nil {
+				return err
+			}
+		}
+		f.Entry, f.Tell = entry, tell(mentions...)
+		t.ActivityAt = a.Now
+		return nil
+	})
+}
+
+// FollowUp writes a follow-up record (FLW-1): progress for the clock, and the
+// supervisor's word for a second handling.
+func (s *Service) FollowUp(ctx context.Context, actor authz.Actor, id int64, text string, r journal.Record, files []int64) (Ticket, error) {
+	return s.change(ctx, actor, PermNote, "ticket.follow_up", "ticket.followed_up", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		cfg, err := s.config(ctx, a)
+		if err != nil {
+			return err
+		}
+		if r.NextOwnerID != 0 {
+			p, ok, err := s.org.Person(ctx, a, r.NextOwnerID)
+			if err != nil {
+				return err
+			} else if !ok || !p.Active {
+				return fault.Invalidf("ticket.assignee.unknown").Field("next_owner", "ticket.assignee.unknown")
+			}
+			r.NextOwnerName = p.Name
+		}
+		entry, err := journal.AddFollowUp(ctx, a, id, t.CustomerID, text, r, cfg.RefuseVague)
+		if err != nil {
+			return err
+		}
+		if err := s.attach(ctx, a, *t, entry, files, true); err != nil {
+			return err
+		}
+		f.Entry = entry
+		if r.NextOwnerID != actor.ID {
+			f.Tell = tell(r.NextOwnerID)
+		}
+		if t.Round > 1 && (actor.ID == t.SupervisorID || t.InScope(authz.For(actor, PermSupervise))) {
+			if err := sla.Meet(ctx, a, id, "followed_up", sla.FollowUp); err != nil {
+				return err
+			}
+		}
+		return s.progressed(ctx, a, t, "followed_up")
+	})
+}
+
+// Edit changes what describes a ticket. Priority follows the matrix unless
+// another is given with its reason; changed urgency moves the deadlines
+// without losing the time used (SLA-4).
+type Edit struct {
+	Version        int64
+	Title          string
+	Type           string
+	Class          string
+	CategoryID     int64
+	Urgency        string
+	Priority       string // "": by the matrix
+	PriorityReason string
+}
+
+// Edit applies in to ticket id.
+func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit) (Ticket, error) {
+	return s.change(ctx, actor, PermEdit, "ticket.edit", "ticket.edited", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		if in.Version != 0 && in.Version != old.Version {
+			return changedMeanwhile()
+		}
+		if err := closedRefused(old); err != nil {
+			return err
+		}
+		if old.AssigneeID != actor.ID && !old.InScope(authz.For(actor, PermEdit)) {
+			return authz.Denied(PermEdit)
+		}
+		reg := RegisterInput{Title: in.Title, Type: in.Type, Class: in.Class, Urgency: in.Urgency, Priority: in.Priority, Channel: old.Channel}
+		if err := reg.check().OrNil(); err != nil {
+			return err
+		}
+		if in.CategoryID != 0 {
+			if ok, err := exists(ctx, a, "categories", in.CategoryID); err != nil {
+				return err
+			} else if !ok {
+				return fault.Invalidf("ticket.invalid").Field("category", "ticket.need_choice")
+			}
+		}
+		byMatrix, err := Priority(ctx, a, in.Urgency, old.CustomerLevel)
+		if err != nil {
+			return err
+		}
+		if in.Priority == "" || in.Priority == byMatrix {
+			in.Priority, in.PriorityReason = byMatrix, ""
+		} else if blank(in.PriorityReason) {
+			return fault.Invalidf("ticket.need_priority_reason").Field("priority_reason", "ticket.need_priority_reason")
+		}
+		t.Title, t.Type, t.Class, t.CategoryID, t.Urgency, t.Priority, t.PriorityReason = reg.Title, in.Type, in.Class, in.CategoryID, in.Urgency, in.Priority, in.PriorityReason
+		for _, c := range []event.Change{{Field: "title", Old: old.Title, New: t.Title}, {Field: "type", Old: old.Type, New: t.Type}, {Field: "class", Old: old.Class, New: t.Class},
+			{Field: "category", Old: fmt.Sprint(old.CategoryID), New: fmt.Sprint(t.CategoryID)}, {Field: "urgency", Old: old.Urgency, New: t.Urgency}, {Field: "priority", Old: old.Priority, New: t.Priority}} {
+			if c.Old != c.New {
+				f.Changes = append(f.Changes, c)
+			}
+		}
+		if len(f.Changes) == 0 {
+			return fault.Invalidf("ticket.nothing_changed")
+		}
+		if old.Type != t.Type || old.Urgency != t.Urgency {
+			p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+			if err != nil {
+				return err
+			}
+			for _, k := range []sla.Kind{sla.FirstResponse, sla.Acknowledge, sla.Resolution, sla.Update} {
+				if err := sla.Retarget(ctx, a, id, k, p.Target(k), p.Name); err != nil {
+					return err
+				}
+			}
+		}
+		t.ActivityAt = a.Now
+		return nil
+	})
+}
+
+func watch(ctx context.Context, a *action.Action, id, user int64) error {
+	_, err := a.Exec(ctx, `INSERT INTO ticket_watchers (ticket_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, user)
+	if err != nil {
+		return fmt.Errorf("ticket: watch %d: %w", id, err)
+	}
+	return nil
+}
+
+// Watch makes actor a watcher of the ticket, or no longer one.
+func (s *Service) Watch(ctx context.Context, actor authz.Actor, id int64, on bool) error {
+	kind := "ticket.watched"
+	if !on {
+		kind = "ticket.unwatched"
+	}
+	return s.run.Do(ctx, actor, "ticket.watch", func(ctx context.Context, a *action.Action) error {
+		t, err := s.load(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		if on {
+			err = watch(ctx, a, id, actor.ID)
+		} else if _, err = a.Exec(ctx, `DELETE FROM ticket_watchers WHERE ticket_id = $1 AND user_id = $2`, id, actor.ID); err != nil {
+			err = fmt.Errorf("ticket: unwatch %d: %w", id, err)
+		}
+		f := fact(t, t)
+		f.From, f.Entry = "", -1 // no line in the journal
+		a.Record(event.Event{Kind: kind, Subject: Subject(id), Data: f})
+		return err
+	})
+}
+
+// Watchers returns the ids of who watches ticket id; the caller has checked
+// that the ticket may be seen.
+func (s *Service) Watchers(ctx context.Context, id int64) ([]int64, error) {
+	rows, err := s.DB().Read().Query(ctx, `SELECT user_id FROM ticket_watchers WHERE ticket_id = $1 ORDER BY user_id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: watchers: %w", err)
+	}
+	defer rows.Close()
+	var out []int64
+	for rows.Next() {
+		var u int64
+		if err := rows.Scan(&u); err != nil {
+			return nil, fmt.Errorf("ticket: watchers: %w", err)
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
+}
+
+// storeRating writes the rating of a round, once; it returns the stars of an
+// earlier answer of the same round.
+func (s *Service) storeRating(ctx context.Context, a *action.Action, t Ticket, r Rating) (old int, err error) {
+	err = a.QueryRow(ctx, `SELECT stars FROM ratings WHERE ticket_id = $1 AND round = $2`, t.ID, r.Round).Scan(&old)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("ticket: rating: %w", err)
+	}
+	by := int64(0)
+	if a.Actor.Kind == authz.User {
+		by = a.Actor.ID
+	}
+	_, err = a.Exec(ctx, `
+		INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, solved, comment, suggestion, via, by_user, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		ON CONFLICT (ticket_id, round) DO UPDATE SET stars = excluded.stars, speed = excluded.speed, quality = excluded.quality, attitude = excluded.attitude,
+			solved = excluded.solved, comment = excluded.comment, suggestion = excluded.suggestion, via = excluded.via, by_user = excluded.by_user, updated_at = excluded.updated_at`,
+		t.ID, r.Round, r.Stars, r.Speed, r.Quality, r.Attitude, db.Bool(r.Solved), r.Comment, r.Suggestion, r.Via, by, a.NowMicros(), a.NowMicros())
+	if err != nil {
+		return 0, fmt.Errorf("ticket: rating: %w", err)
+	}
+	return old, nil
+}
+
+// Ratings returns the ratings of a ticket by round; the caller has checked
+// that the ticket may be seen.
+func Ratings(ctx context.Context, q db.Querier, id int64) ([]Rating, error) {
+	rows, err := q.Query(ctx, `SELECT round, stars, speed, quality, attitude, solved, comment, suggestion, via, created_at, updated_at FROM ratings WHERE ticket_id = $1 ORDER BY round`, id)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: ratings: %w", err)
+	}
+	defer rows.Close()
+	var out []Rating
+	for rows.Next() {
+		var r Rating
+		var solved int
+		var created, updated int64
+		if err := rows.Scan(&r.Round, &r.Stars, &r.Speed, &r.Quality, &r.Attitude, &solved, &r.Comment, &r.Suggestion, &r.Via, &created, &updated); err != nil {
+			return nil, fmt.Errorf("ticket: ratings: %w", err)
+		}
+		r.Solved, r.CreatedAt, r.UpdatedAt = solved == 1, db.FromMicros(created), db.FromMicros(updated)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Rate takes the customer's answer to the survey, whatever state the ticket is
+// in: while confirmation is awaited it confirms or disputes; after completion,
+// within the window, it is stored or changed, and a bad one reopens (SAT-2, 3).
+func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Rating) (t Ticket, err error) {
+	err = s.run.Do(ctx, actor, "ticket.rate", func(ctx context.Context, a *action.Action) error {
+		old, err := s.load(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		cfg, err := s.config(ctx, a)
+		if err != nil {
+			return err
+		}
+		if err := r.check(); err != nil {
+			return err
+		}
+		switch {
+		case old.State == AwaitingConfirmation && r.Bad(cfg.BadStars):
+			t, err = s.DoIn(ctx, a, id, Dispute, Input{Rating: &r})
+			return err
+		case old.State == AwaitingConfirmation:
+			t, err = s.DoIn(ctx, a, id, Confirm, Input{Rating: &r})
+			return err
+		case old.State != Completed || a.Now.Sub(old.CompletedAt) > cfg.ReopenWindow:
+			return fault.New(fault.Conflict, "ticket.rating_over")
+		}
+		given, err := Ratings(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		for _, g := range given {
+			if g.Round == old.Round && a.Now.Sub(g.CreatedAt) > cfg.RatingChange {
+				return fault.New(fault.Conflict, "ticket.rating_given")
+			}
+		}
+		r.Round, r.Via = old.Round, "link"
+		if actor.Kind == authz.User {
+			if err := actor.Check(PermConfirm); err != nil {
+				return err
+			}
+			r.Via = "phone"
+		}
+		was, err := s.storeRating(ctx, a, old, r)
+		if err != nil {
+			return err
+		}
+		if r.Stars > 0 {
+			if err := s.customers.AddRating(ctx, a.Tx, old.CustomerID, r.Stars, was); err != nil {
+				return err
+			}
+		}
+		t = old
+		t.Rating, t.ActivityAt = r.Stars, a.Now
+		if err := s.save(ctx, a, old, &t); err != nil {
+			return err
+		}
+		f := fact(old, t)
+		f.From, f.Args, f.Tell = "", []string{fmt.Sprint(r.Stars)}, tell(t.AssigneeID)
+		if err := s.note(ctx, a, "ticket.rated", t, f, ""); err != nil {
+			return err
+		}
+		if r.Bad(cfg.BadStars) {
+			why := r.Comment
+			if blank(why) {
+				why = "★" + fmt.Sprint(r.Stars)
+			}
+			if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: why}); err != nil {
+				return err
+			}
+			p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+			if err != nil {
+				return err
+			}
+			return sla.Arm(ctx, a, id, sla.FollowUp, t.Round, p.Target(sla.FollowUp), p.Name, "disputed")
+		}
+		return nil
+	})
+	return t, err
+}
+
+// Draft is unsent text of a person at a place such as "ticket:17:reply".
+type Draft struct {
+	Place     string
+	Body      string
+	UpdatedAt time.Time
+}
+
+// SaveDraft keeps the actor's unsent text; an empty one is removed. Drafts are
+// nobody else's business and leave no trace in the audit.
+func (s *Service) SaveDraft(ctx context.Context, actor authz.Actor, place, text string) error {
+	if len(place) > 100 || len([]rune(text)) > journal.MaxBody {
+		return fault.Invalidf("journal.too_long", journal.MaxBody)
+	}
+	return s.DB().Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if blank(text) {
+			_, err = tx.Exec(ctx, `DELETE FROM drafts WHERE user_id = $1 AND place = $2`, actor.ID, place)
+		} else {
+			_, err = tx.Exec(ctx, `INSERT INTO drafts (user_id, place, body, updated_at) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (user_id, place) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at`, actor.ID, place, text, tx.NowMicros())
+		}
+		return err
+	})
+}
+
+// Drafts returns the actor's drafts whose place begins with prefix, by place.
+func (s *Service) Drafts(ctx context.Context, actor authz.Actor, prefix string) (map[string]string, error) {
+	rows, err := s.DB().Read().Query(ctx, `SELECT place, body FROM drafts WHERE user_id = $1 AND place >= $2 AND place < $3`, actor.ID, prefix, prefix+"\uffff")
+	if err != nil {
+		return nil, fmt.Errorf("ticket: drafts: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]string{}
+	for rows.Next() {
+		var place, text string
+		if err := rows.Scan(&place, &text); err != nil {
+			return nil, fmt.Errorf("ticket: drafts: %w", err)
+		}
+		out[place] = text
+	}
+	return out, rows.Err()
+}
+
+// Handover moves the open tickets of a person who leaves to a colleague, in the
+// action that deactivates him (ORG-7). It returns how many.
+func (s *Service) Handover(ctx context.Context, a *action.Action, from, to int64) (int, error) {
+	p, ok, err := s.org.Person(ctx, a, to)
+	if err != nil {
+		return 0, err
+	}
+	if !ok || !p.Active {
+		return 0, fault.Invalidf("ticket.assignee.unknown").Field("colleague", "ticket.assignee.unknown")
+	}
+	ids, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE is_open = 1 AND (assignee_id = $1 OR supervisor_id = $2) ORDER BY id`, from, from)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		old, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", id, lockOf(a))
+		if err != nil {
+			return 0, err
+		}
+		t := old
+		if t.SupervisorID == from {
+			t.SupervisorID = to
+		}
+		if t.AssigneeID == from {
+			t.AssigneeID, t.AssigneeName, t.AssignedAt = p.ID, p.Name, a.Now
+		}
+		if err := s.save(ctx, a, old, &t); err != nil {
+			return 0, err
+		}
+		f := fact(old, t)
+		f.Args, f.Tell = []string{old.AssigneeName, p.Name}, tell(p.ID)
+		if err := s.note(ctx, a, "ticket.handed_over", t, f, ""); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// OpenIn reports whether a department has open tickets, so that it is not
+// closed over them.
+func (s *Service) OpenIn(ctx context.Context, q db.Querier, department int64) (bool, error) {
+	ids, err := idsOf(ctx, q, `SELECT id FROM tickets WHERE department_id = $1 AND is_open = 1 LIMIT 1`, department)
+	return len(ids) > 0, err
+}
+
+func idsOf(ctx context.Context, q db.Querier, query string, args ...any) ([]int64, error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: ids: %w", err)
+	}
+	defer rows.Close()
+	var out []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("ticket: ids: %w", err)
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// fired follows the steps of the clocks, inside the firing's transaction.
+func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step sla.Step) error {
+	old, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", c.TicketID, lockOf(a))
+	if err != nil {
+		return err
+	}
+	if step.Name == "lapse" {
+		_, err := s.DoIn(ctx, a, old.ID, Lapse, Input{})
+		return err
+	}
+	t := old
+	kind := "ticket.clock_" + map[string]string{"warn": "warned", "remind": "reminded", "miss": "missed", "escalate": "escalated", "decide": "waited"}[step.Name]
+	if step.Name == "miss" && c.Kind.Promise() {
+		t.Overdue = true
+	}
+	var told []int64
+	for _, w := range step.Tell {
+		var id int64
+		switch w {
+		case sla.Assignee:
+			id = t.AssigneeID
+			if id == 0 {
+				id = t.SupervisorID
+			}
+		case sla.Supervisor:
+			id, err = s.org.SupervisorOf(ctx, a, t.DepartmentID)
+		case sla.Head:
+			id, err = s.org.HeadOf(ctx, a, t.DepartmentID)
+		case sla.TheClient:
+			err = deliver(ctx, a, t, 0, "reminder")
+		}
+		if err != nil {
+			return err
+		}
+		if id != 0 && !slices.Contains(told, id) {
+			told = append(told, id)
+		}
+	}
+	if step.Desk {
+		t.Escalation++
+		if t.SupervisorID, err = s.org.SupervisorOf(ctx, a, t.DepartmentID); err != nil {
+			return err
+		}
+	}
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return err
+	}
+	f := fact(old, t)
+	f.From, f.Args, f.Tell, f.Clock, f.Step = "", []string{"@sla.clock." + string(c.Kind)}, told, c.Kind, step.Name
+	f.Urgent = f.Urgent || step.Urgent
+	return s.note(ctx, a, kind, t, f, "")
+}
+
+// Archive closes what has been completed for longer than the reopen window; at
+// most limit tickets, and reports how many.
+func (s *Service) Archive(ctx context.Context, limit int) (int, error) {
+	cfg, err := s.config(ctx, s.DB().Read())
+	if err != nil {
+		return 0, err
+	}
+	before := s.DB().Clock().Now().Add(-cfg.ReopenWindow)
+	ids, err := idsOf(ctx, s.DB().Read(), `SELECT id FROM tickets WHERE state = 'completed' AND is_open = 0 AND completed_at < $1 ORDER BY activity_at, id LIMIT $2`, db.Micros(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, id := range ids {
+		if _, err := s.Do(ctx, authz.System("archive"), id, Close, Input{}); err != nil && !fault.Is(err, fault.Conflict) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}

@@ -1,0 +1,308 @@
+package ticket
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/crypt"
+	"bihuan/internal/db"
+	"bihuan/internal/fault"
+	"bihuan/internal/journal"
+	"bihuan/internal/number"
+	"bihuan/internal/sla"
+)
+
+// RegisterInput is a new request (TKT-1, 2).
+type RegisterInput struct {
+	Title          string
+	Type           string
+	Class          string
+	CategoryID     int64
+	Urgency        string
+	Priority       string // other than the matrix says; then with PriorityReason
+	PriorityReason string
+	Channel        string
+	Description    string
+	CustomerID     int64
+	ContactID      int64 // 0: the customer's primary contact
+	// NewCustomer makes the customer in the same step when CustomerID is 0.
+	NewCustomer  func(ctx context.Context, a *action.Action) (id int64, err error)
+	DepartmentID int64 // 0: by routing
+	AssigneeID   int64 // 0: by routing
+	FollowsID    int64 // closed ticket this one continues
+	Files        []int64
+	ImportKey    string // makes an import repeatable
+	Demo         bool
+
+	parent *Ticket
+}
+
+const (
+	maxTitle       = 200
+	maxDescription = 20000
+)
+
+func (in *RegisterInput) check() *fault.Error {
+	e := fault.Invalidf("ticket.invalid")
+	in.Title, in.Description = strings.TrimSpace(in.Title), strings.TrimSpace(in.Description)
+	switch n := len([]rune(in.Title)); {
+	case n == 0:
+		e.Field("title", "ticket.need_title")
+	case n > maxTitle:
+		e.Field("title", "ticket.too_long", maxTitle)
+	}
+	if len([]rune(in.Description)) > maxDescription {
+		e.Field("description", "ticket.too_long", maxDescription)
+	}
+	for _, f := range []struct {
+		name, v string
+		codes   []string
+		empty   bool
+	}{
+		{"type", in.Type, Types, false}, {"class", in.Class, Classes, true}, {"urgency", in.Urgency, Urgencies, false},
+		{"channel", in.Channel, Channels, false}, {"priority", in.Priority, Priorities, true},
+	} {
+		if !slices.Contains(f.codes, f.v) && !(f.empty && f.v == "") {
+			e.Field(f.name, "ticket.need_choice")
+		}
+	}
+	return e
+}
+
+// Register makes a ticket: number, priority, department and person, clocks and
+// the first journal line come with it in one step.
+func (s *Service) Register(ctx context.Context, actor authz.Actor, in RegisterInput) (t Ticket, err error) {
+	if actor.Kind == authz.User {
+		if err := actor.Check(PermCreate); err != nil {
+			return t, err
+		}
+	}
+	err = s.run.Do(ctx, actor, "ticket.register", func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.registerIn(ctx, a, in)
+		return err
+	})
+	return t, err
+}
+
+// RegisterIn is Register inside an action under way; the caller has checked
+// the actor's right.
+func (s *Service) RegisterIn(ctx context.Context, a *action.Action, in RegisterInput) (Ticket, error) {
+	in.parent = nil
+	return s.registerIn(ctx, a, in)
+}
+
+func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterInput) (t Ticket, err error) {
+	e := in.check()
+	if in.CustomerID == 0 && in.NewCustomer == nil {
+		e.Field("customer", "ticket.need_customer")
+	}
+	if in.CategoryID != 0 {
+		if ok, err := exists(ctx, a, "categories", in.CategoryID); err != nil {
+			return t, err
+		} else if !ok {
+			e.Field("category", "ticket.need_choice")
+		}
+	}
+	if in.CustomerID == 0 && in.NewCustomer != nil {
+		// Both halves of the form are judged together, so that nobody corrects twice.
+		id, err := in.NewCustomer(ctx, a)
+		if fe, ok := fault.As(err); ok && fe.Kind == fault.Invalid {
+			e.Fields = append(e.Fields, fe.Fields...)
+		} else if err != nil {
+			return t, err
+		}
+		in.CustomerID = id
+	}
+	if err := e.OrNil(); err != nil {
+		return t, err
+	}
+	party, err := s.customers.Party(ctx, a, in.CustomerID, in.ContactID)
+	if err != nil {
+		return t, err
+	}
+	byMatrix, err := Priority(ctx, a, in.Urgency, party.Level)
+	if err != nil {
+		return t, err
+	}
+	if in.Priority == "" || in.Priority == byMatrix {
+		in.Priority, in.PriorityReason = byMatrix, ""
+	} else if blank(in.PriorityReason) {
+		return t, fault.Invalidf("ticket.need_priority_reason").Field("priority_reason", "ticket.need_priority_reason")
+	}
+	if in.DepartmentID == 0 && in.AssigneeID == 0 {
+		if in.DepartmentID, err = route(ctx, a, in.Type, in.Class); err != nil {
+			return t, err
+		}
+	} else if in.DepartmentID != 0 {
+		if _, ok, err := s.org.Department(ctx, a, in.DepartmentID); err != nil {
+			return t, err
+		} else if !ok {
+			return t, fault.Invalidf("ticket.department_unknown").Field("department", "ticket.department_unknown")
+		}
+	}
+	cfg, err := s.config(ctx, a)
+	if err != nil {
+		return t, err
+	}
+	t = Ticket{Title: in.Title, Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Urgency: in.Urgency, Priority: in.Priority,
+		PriorityReason: in.PriorityReason, Channel: in.Channel, Description: in.Description, CustomerID: party.ID, CustomerName: party.Name,
+		CustomerLevel: party.Level, ContactID: party.ContactID, DepartmentID: in.DepartmentID, State: Pending, Round: 1, FollowsID: in.FollowsID,
+		LinkKey: crypt.Token(9), CreatedByName: a.Actor.Name, CreatedAt: a.Now, UpdatedAt: a.Now, ActivityAt: a.Now, Version: 1}
+	if a.Actor.Kind == authz.User {
+		t.CreatedBy = a.Actor.ID
+	} else {
+		t.CustomerAt = a.Now // a person has yet to answer
+	}
+	if in.parent != nil {
+		t.ParentID = in.parent.ID
+	}
+	var who assignee
+	if in.AssigneeID != 0 {
+		own := in.DepartmentID
+		p, err := s.fit(ctx, a, in.AssigneeID, in.DepartmentID, own)
+		if err != nil {
+			return t, err
+		}
+		who, t.DepartmentID = p.assignee, p.department
+	} else if who, err = s.pick(ctx, a, t.DepartmentID, 0); err != nil {
+		return t, err
+	}
+	t.AssigneeID, t.AssigneeName = who.ID, who.Name
+	told := tell(who.ID)
+	if who.ID != 0 {
+		t.AssignedAt = a.Now
+	} else {
+		if t.SupervisorID, err = s.org.SupervisorOf(ctx, a, t.DepartmentID); err != nil {
+			return t, err
+		}
+		told = tell(t.SupervisorID)
+	}
+	if t.Number, err = number.Next(ctx, a.Tx, "ticket", cfg.NumberTemplate, a.Now); err != nil {
+		return t, err
+	}
+	if err := s.insert(ctx, a, &t, in); err != nil {
+		return t, err
+	}
+	if in.FollowsID != 0 {
+		if err := link(ctx, a, t.ID, in.FollowsID, "follow_up"); err != nil {
+			return t, err
+		}
+	}
+	if err := s.attach(ctx, a, t, 0, in.Files, false); err != nil {
+		return t, err
+	}
+	if err := s.armAll(ctx, a, t, "registered", false); err != nil {
+		return t, err
+	}
+	if a.Actor.Kind == authz.User && t.ParentID == 0 && (t.Channel == "phone" || t.Channel == "walk_in") {
+		// Who registers while the customer is on the line has responded already.
+		t.RespondedAt = a.Now
+		if err := sla.Meet(ctx, a, t.ID, "registered", sla.FirstResponse); err != nil {
+			return t, err
+		}
+	}
+	if err := s.customers.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
+		return t, err
+	}
+	if t.ParentID == 0 {
+		if err := s.customers.AddTicket(ctx, a.Tx, t.CustomerID, 0, 1); err != nil {
+			return t, err
+		}
+	}
+	// save counts a ticket that was not open before as newly open.
+	old := t
+	old.State, old.AssigneeID, old.RespondedAt = "", 0, t.CreatedAt.AddDate(-1, 0, 0)
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return t, err
+	}
+	f := fact(Ticket{State: ""}, t)
+	f.Was = 0
+	f.Tell = told
+	dep := s.org.DepartmentName(ctx, t.DepartmentID)
+	if who.Name != "" {
+		f.Args = []string{dep + " / " + who.Name}
+	} else {
+		f.Args = []string{dep}
+	}
+	return t, s.note(ctx, a, past[Register], t, f, in.PriorityReason)
+}
+
+func (s *Service) insert(ctx context.Context, a *action.Action, t *Ticket, in RegisterInput) error {
+	var key any
+	if in.ImportKey != "" {
+		key = in.ImportKey
+	}
+	err := a.QueryRow(ctx, `
+		INSERT INTO tickets (number, parent_id, title, type, class, category_id, urgency, priority, priority_reason, channel, description,
+			customer_id, customer_name, customer_level, contact_id, department_id, assignee_id, assignee_name, supervisor_id, state, follows_id, link_key,
+			created_by, created_by_name, created_at, updated_at, activity_at, customer_at, assigned_at, import_key, demo)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+		RETURNING id`,
+		t.Number, db.NullID(t.ParentID), t.Title, t.Type, t.Class, t.CategoryID, t.Urgency, t.Priority, t.PriorityReason, t.Channel, t.Description,
+		t.CustomerID, t.CustomerName, t.CustomerLevel, t.ContactID, t.DepartmentID, t.AssigneeID, t.AssigneeName, t.SupervisorID, string(t.State), t.FollowsID, t.LinkKey,
+		t.CreatedBy, t.CreatedByName, db.Micros(t.CreatedAt), db.Micros(t.UpdatedAt), db.Micros(t.ActivityAt), db.Micros(t.CustomerAt), db.Micros(t.AssignedAt), key, db.Bool(in.Demo)).Scan(&t.ID)
+	if err != nil {
+		return fmt.Errorf("ticket: insert: %w", err)
+	}
+	return nil
+}
+
+func exists(ctx context.Context, q db.Querier, table string, id int64) (bool, error) {
+	var n int
+	err := q.QueryRow(ctx, `SELECT COUNT(*) FROM `+table+` WHERE id = $1`, id).Scan(&n)
+	return n > 0, err
+}
+
+// CustomerWrites takes a message of the customer, from his link or any other
+// channel, and does what the state of the ticket asks for: an answer resumes
+// work, a word after completion reopens, a word after archiving becomes a new,
+// linked ticket. It returns the ticket the words went to.
+func (s *Service) CustomerWrites(ctx context.Context, actor authz.Actor, id int64, text string, files []int64) (t Ticket, err error) {
+	if blank(text) && len(files) == 0 {
+		return t, fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
+	}
+	err = s.run.Do(ctx, actor, "ticket.customer_writes", func(ctx context.Context, a *action.Action) (err error) {
+		old, err := s.load(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		cfg, err := s.config(ctx, a)
+		if err != nil {
+			return err
+		}
+		switch {
+		case old.State == WaitingCustomer:
+			t, err = s.DoIn(ctx, a, id, Answer, Input{Body: text, Files: files})
+			return err
+		case old.State == Completed && a.Now.Sub(old.CompletedAt) <= cfg.ReopenWindow:
+			if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: text}); err != nil {
+				return err
+			}
+			old = t
+		case !old.State.Open():
+			t, err = s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
+				Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files})
+			return err
+		}
+		t = old
+		entry, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: journal.Customer, Body: strings.TrimSpace(text)})
+		if err != nil {
+			return err
+		}
+		if err := s.attach(ctx, a, t, entry, files, false); err != nil {
+			return err
+		}
+		t.CustomerAt, t.ActivityAt = a.Now, a.Now
+		if err := s.save(ctx, a, old, &t); err != nil {
+			return err
+		}
+		f := fact(old, t)
+		f.Entry, f.Tell = entry, tell(t.AssigneeID, t.SupervisorID)
+		return s.note(ctx, a, "ticket.customer_wrote", t, f, "")
+	})
+	return t, err
+}

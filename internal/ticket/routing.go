@@ -1,0 +1,216 @@
+package ticket
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"bihuan/internal/action"
+	"bihuan/internal/db"
+	"bihuan/internal/fault"
+)
+
+// assignee is somebody a ticket is given to; the zero value is nobody.
+type assignee struct {
+	ID   int64
+	Name string
+}
+
+// Priority derives the priority from urgency and customer level (TKT-3).
+func Priority(ctx context.Context, q db.Querier, urgency, level string) (string, error) {
+	var p string
+	err := q.QueryRow(ctx, `SELECT priority FROM priority_matrix WHERE urgency = $1 AND level = $2`, urgency, level).Scan(&p)
+	if errors.Is(err, sql.ErrNoRows) {
+		return defaultPriority(urgency, level), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("ticket: priority: %w", err)
+	}
+	return p, nil
+}
+
+// defaultPriority is the matrix of a fresh install.
+func defaultPriority(urgency, level string) string {
+	switch {
+	case urgency == "urgent":
+		if level == "normal" {
+			return "high"
+		}
+		return "urgent"
+	case urgency == "normal":
+		switch level {
+		case "strategic", "vip":
+			return "high"
+		}
+		return "medium"
+	case level == "strategic":
+		return "medium"
+	}
+	return "low"
+}
+
+// route returns the department a request goes to: the most particular row
+// wins; without any, the first active department.
+func route(ctx context.Context, q db.Querier, typ, class string) (department int64, err error) {
+	err = q.QueryRow(ctx, `
+		SELECT r.department_id
+		FROM   routes r JOIN departments d ON d.id = r.department_id AND d.active = 1
+		WHERE  r.type IN ($1, '') AND r.class IN ($2, '')
+		ORDER BY (CASE WHEN r.type <> '' THEN 2 ELSE 0 END) + (CASE WHEN r.class <> '' THEN 1 ELSE 0 END) DESC, r.id
+		LIMIT 1`, typ, class).Scan(&department)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = q.QueryRow(ctx, `SELECT id FROM departments WHERE active = 1 ORDER BY (CASE WHEN parent_id IS NULL THEN 1 ELSE 0 END), position, id LIMIT 1`).Scan(&department)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ticket: route: %w", err)
+	}
+	return department, nil
+}
+
+// pick returns the least loaded person of the department who is on duty, may
+// handle tickets and is below his capacity; the zero assignee when there is
+// nobody. except has just given it back, or had it before.
+func (s *Service) pick(ctx context.Context, a *action.Action, department, except int64) (assignee, error) {
+	cs, err := s.org.OnDuty(ctx, a, department, PermHandle)
+	if err != nil || len(cs) == 0 {
+		return assignee{}, err
+	}
+	ids := make([]int64, len(cs))
+	for i, c := range cs {
+		ids[i] = c.ID
+	}
+	load, err := Load(ctx, a, ids)
+	if err != nil {
+		return assignee{}, err
+	}
+	best, least := assignee{}, int64(1<<62)
+	for _, c := range cs {
+		if n := load[c.ID]; c.ID != except && n < c.Capacity && n < least {
+			best, least = assignee{c.ID, c.Name}, n
+		}
+	}
+	return best, nil
+}
+
+// Load returns how many open tickets each of users has.
+func Load(ctx context.Context, q db.Querier, users []int64) (map[int64]int64, error) {
+	var a db.Args
+	rows, err := q.Query(ctx, `SELECT user_id, open FROM ticket_load WHERE user_id IN (`+a.AddInts(users)+`)`, a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: load: %w", err)
+	}
+	defer rows.Close()
+	out := map[int64]int64{}
+	for rows.Next() {
+		var id, n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, fmt.Errorf("ticket: load: %w", err)
+		}
+		out[id] = n
+	}
+	return out, rows.Err()
+}
+
+type placed struct {
+	assignee
+	department int64
+}
+
+// fit checks that a named colleague can be given a ticket, and says what is in
+// the way: right, department, duty, capacity. wanted 0 means: the ticket's own
+// department if he works there, else his.
+func (s *Service) fit(ctx context.Context, a *action.Action, user, wanted, own int64) (placed, error) {
+	bad := func(key string, args ...any) (placed, error) {
+		return placed{}, fault.Invalidf(key, args...).Field("assignee", key, args...)
+	}
+	p, ok, err := s.org.Person(ctx, a, user)
+	if err != nil {
+		return placed{}, err
+	}
+	if !ok || !p.Active {
+		return bad("ticket.assignee.unknown")
+	}
+	dep := wanted
+	if dep == 0 {
+		dep = own
+		if in, err := s.org.CanBeGiven(ctx, a, user, own, PermHandle); err != nil {
+			return placed{}, err
+		} else if !in {
+			dep = p.DepartmentID
+		}
+	}
+	if ok, err := s.org.CanBeGiven(ctx, a, user, dep, PermHandle); err != nil {
+		return placed{}, err
+	} else if !ok {
+		return bad("ticket.assignee.no_right", p.Name)
+	}
+	on, err := s.org.OnDuty(ctx, a, dep, PermHandle)
+	if err != nil {
+		return placed{}, err
+	}
+	for _, c := range on {
+		if c.ID != user {
+			continue
+		}
+		load, err := Load(ctx, a, []int64{user})
+		if err != nil {
+			return placed{}, err
+		}
+		if load[user] >= c.Capacity {
+			return bad("ticket.assignee.full", p.Name, c.Capacity)
+		}
+		return placed{assignee{user, p.Name}, dep}, nil
+	}
+	return bad("ticket.assignee.off_duty", p.Name)
+}
+
+// Seed writes the priority matrix, categories and routes of a fresh install.
+// departments maps the names of the seeded departments to their ids.
+func Seed(ctx context.Context, a *action.Action, departments map[string]int64) error {
+	var n int
+	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM priority_matrix`).Scan(&n); err != nil || n > 0 {
+		return err
+	}
+	for _, u := range Urgencies {
+		for _, l := range Levels {
+			if _, err := a.Exec(ctx, `INSERT INTO priority_matrix (urgency, level, priority) VALUES ($1, $2, $3)`, u, l, defaultPriority(u, l)); err != nil {
+				return fmt.Errorf("ticket: seed matrix: %w", err)
+			}
+		}
+	}
+	for i, c := range []struct {
+		name string
+		sub  []string
+	}{
+		{"产品使用", []string{"功能咨询", "操作指导", "账号与权限"}},
+		{"产品故障", []string{"无法使用", "性能问题", "数据异常"}},
+		{"订单与物流", []string{"发货与配送", "退换货", "订单修改"}},
+		{"费用与发票", []string{"费用疑问", "开具发票", "退款"}},
+		{"服务质量", []string{"服务态度", "处理时效", "处理结果"}},
+		{"其他", nil},
+	} {
+		var id int64
+		if err := a.QueryRow(ctx, `INSERT INTO categories (name, position) VALUES ($1, $2) RETURNING id`, c.name, i).Scan(&id); err != nil {
+			return fmt.Errorf("ticket: seed categories: %w", err)
+		}
+		for j, sub := range c.sub {
+			if _, err := a.Exec(ctx, `INSERT INTO categories (parent_id, name, position) VALUES ($1, $2, $3)`, id, sub, j); err != nil {
+				return fmt.Errorf("ticket: seed categories: %w", err)
+			}
+		}
+	}
+	for _, r := range []struct{ typ, class, department string }{
+		{"", "", "客服部"}, {"consultation", "", "客服部"}, {"complaint", "", "客服部"}, {"after_sales", "", "售后部"}, {"", "problem", "技术支持部"}, {"", "support", "售后部"},
+	} {
+		dep, ok := departments[r.department]
+		if !ok {
+			continue
+		}
+		if _, err := a.Exec(ctx, `INSERT INTO routes (type, class, department_id) VALUES ($1, $2, $3)`, r.typ, r.class, dep); err != nil {
+			return fmt.Errorf("ticket: seed routes: %w", err)
+		}
+	}
+	a.Nothing()
+	return nil
+}

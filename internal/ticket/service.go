@@ -1,0 +1,343 @@
+package ticket
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/crypt"
+	"bihuan/internal/db"
+	"bihuan/internal/event"
+	"bihuan/internal/fault"
+	"bihuan/internal/journal"
+	"bihuan/internal/org"
+	"bihuan/internal/sla"
+)
+
+// Party is what a ticket knows of its customer.
+type Party struct {
+	ID        int64
+	Name      string
+	Level     string
+	ContactID int64 // whom to talk to
+	Reachable bool  // by phone, mail or another address
+}
+
+// Customers is what this room needs of the customers'.
+type Customers interface {
+	// Party returns the customer id with contact (0: the primary one); NotFound when there is none.
+	Party(ctx context.Context, q db.Querier, id, contact int64) (Party, error)
+	// AddTicket moves the counters of open and of all tickets.
+	AddTicket(ctx context.Context, tx *db.Tx, id int64, open, total int) error
+	// AddRating counts a rating, replacing an earlier one of old stars (0: none).
+	AddRating(ctx context.Context, tx *db.Tx, id int64, stars, old int) error
+	// Touch marks that there was contact.
+	Touch(ctx context.Context, tx *db.Tx, id int64, at time.Time) error
+}
+
+// Files binds uploads to what they belong to.
+type Files interface {
+	// Attach binds unattached uploads of the action's actor to an entry (0: the ticket itself); internal ones customers never see.
+	Attach(ctx context.Context, a *action.Action, ids []int64, ownerType string, ownerID, entryID int64, internal bool) error
+}
+
+// Service is the room.
+type Service struct {
+	run       *action.Runner
+	org       *org.Service
+	customers Customers
+	files     Files
+	keys      *crypt.Keeper
+	clocks    *sla.Service
+	config    func(ctx context.Context, q db.Querier) (Config, error)
+}
+
+// New returns the service and takes over the firing of clocks.
+func New(run *action.Runner, o *org.Service, c Customers, files Files, keys *crypt.Keeper, clocks *sla.Service) *Service {
+	s := &Service{run: run, org: o, customers: c, files: files, keys: keys, clocks: clocks}
+	s.config = s.readConfig
+	clocks.OnFire(s.fired)
+	return s
+}
+
+// DB returns the store the room reads from.
+func (s *Service) DB() *db.DB { return s.run.DB() }
+
+const subjectType = "ticket"
+
+// Subject of the events of ticket id.
+func Subject(id int64) event.Subject { return event.Subject{Type: subjectType, ID: id} }
+
+// column ties a field to its column, for reading and for saving what changed.
+type column struct {
+	name  string
+	value func(*Ticket) any
+}
+
+func at(f func(*Ticket) time.Time) func(*Ticket) any {
+	return func(t *Ticket) any { return db.Micros(f(t)) }
+}
+
+// mutable are the columns a move may change.
+var mutable = []column{
+	{"title", func(t *Ticket) any { return t.Title }},
+	{"type", func(t *Ticket) any { return t.Type }},
+	{"class", func(t *Ticket) any { return t.Class }},
+	{"category_id", func(t *Ticket) any { return t.CategoryID }},
+	{"urgency", func(t *Ticket) any { return t.Urgency }},
+	{"priority", func(t *Ticket) any { return t.Priority }},
+	{"priority_reason", func(t *Ticket) any { return t.PriorityReason }},
+	{"department_id", func(t *Ticket) any { return t.DepartmentID }},
+	{"assignee_id", func(t *Ticket) any { return t.AssigneeID }},
+	{"assignee_name", func(t *Ticket) any { return t.AssigneeName }},
+	{"supervisor_id", func(t *Ticket) any { return t.SupervisorID }},
+	{"state", func(t *Ticket) any { return string(t.State) }},
+	{"is_open", func(t *Ticket) any { return db.Bool(t.State.Open()) }},
+	{"round", func(t *Ticket) any { return t.Round }},
+	{"escalation", func(t *Ticket) any { return t.Escalation }},
+	{"overdue", func(t *Ticket) any { return db.Bool(t.Overdue) }},
+	{"open_children", func(t *Ticket) any { return t.OpenChildren }},
+	{"solution", func(t *Ticket) any { return t.Solution }},
+	{"cause", func(t *Ticket) any { return t.Cause }},
+	{"corrective", func(t *Ticket) any { return t.Corrective }},
+	{"delay_reason", func(t *Ticket) any { return t.DelayReason }},
+	{"summary", func(t *Ticket) any { return t.Summary }},
+	{"outcome", func(t *Ticket) any { return t.Outcome }},
+	{"cancel_reason", func(t *Ticket) any { return t.CancelReason }},
+	{"duplicate_of", func(t *Ticket) any { return t.DuplicateOf }},
+	{"rating", func(t *Ticket) any { return t.Rating }},
+	{"link_key", func(t *Ticket) any { return t.LinkKey }},
+	{"due_at", at(func(t *Ticket) time.Time { return t.DueAt })},
+	{"due_clock", func(t *Ticket) any { return string(t.DueClock) }},
+	{"due_total", func(t *Ticket) any { return int64(t.DueTotal / time.Second) }},
+	{"activity_at", at(func(t *Ticket) time.Time { return t.ActivityAt })},
+	{"customer_at", at(func(t *Ticket) time.Time { return t.CustomerAt })},
+	{"assigned_at", at(func(t *Ticket) time.Time { return t.AssignedAt })},
+	{"acknowledged_at", at(func(t *Ticket) time.Time { return t.AcknowledgedAt })},
+	{"responded_at", at(func(t *Ticket) time.Time { return t.RespondedAt })},
+	{"resolved_at", at(func(t *Ticket) time.Time { return t.ResolvedAt })},
+	{"completed_at", at(func(t *Ticket) time.Time { return t.CompletedAt })},
+	{"closed_at", at(func(t *Ticket) time.Time { return t.ClosedAt })},
+}
+
+const ticketColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.class, t.category_id, t.urgency, t.priority, t.priority_reason, t.channel, t.description,
+	t.customer_id, t.customer_name, t.customer_level, t.contact_id, t.department_id, t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue,
+	t.open_children, t.solution, t.cause, t.corrective, t.delay_reason, t.summary, t.outcome, t.cancel_reason, t.duplicate_of, t.follows_id, t.rating, t.link_key,
+	t.due_at, t.due_clock, t.due_total, t.created_by, t.created_by_name, t.created_at, t.updated_at, t.activity_at, t.customer_at, t.assigned_at, t.acknowledged_at,
+	t.responded_at, t.resolved_at, t.completed_at, t.closed_at, t.version`
+
+func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
+	var overdue int
+	var us [12]int64
+	var total int64
+	err = row.Scan(&t.ID, &t.Number, &t.ParentID, &t.Title, &t.Type, &t.Class, &t.CategoryID, &t.Urgency, &t.Priority, &t.PriorityReason, &t.Channel, &t.Description,
+		&t.CustomerID, &t.CustomerName, &t.CustomerLevel, &t.ContactID, &t.DepartmentID, &t.AssigneeID, &t.AssigneeName, &t.SupervisorID, (*string)(&t.State), &t.Round, &t.Escalation, &overdue,
+		&t.OpenChildren, &t.Solution, &t.Cause, &t.Corrective, &t.DelayReason, &t.Summary, &t.Outcome, &t.CancelReason, &t.DuplicateOf, &t.FollowsID, &t.Rating, &t.LinkKey,
+		&us[0], (*string)(&t.DueClock), &total, &t.CreatedBy, &t.CreatedByName, &us[1], &us[2], &us[3], &us[4], &us[5], &us[6],
+		&us[7], &us[8], &us[9], &us[10], &t.Version)
+	t.Overdue = overdue == 1
+	t.DueTotal = time.Duration(total) * time.Second
+	for i, p := range []*time.Time{&t.DueAt, &t.CreatedAt, &t.UpdatedAt, &t.ActivityAt, &t.CustomerAt, &t.AssignedAt, &t.AcknowledgedAt, &t.RespondedAt, &t.ResolvedAt, &t.CompletedAt, &t.ClosedAt} {
+		*p = db.FromMicros(us[i])
+	}
+	return t, err
+}
+
+func notFound() error { return fault.New(fault.NotFound, "ticket.not_found") }
+
+// scopeColumns are what a data scope compares. Beside owner and department a
+// ticket concerns those who watch it, the lead owner of its main ticket and
+// those who help with a sub-ticket of it.
+var scopeColumns = authz.Columns{
+	Owners:     []string{"t.assignee_id", "t.created_by", "t.supervisor_id"},
+	Department: "t.department_id",
+	Extra: func(a *db.Args, user int64) string {
+		return "EXISTS (SELECT 1 FROM ticket_watchers w WHERE w.ticket_id = t.id AND w.user_id = " + a.Add(user) + ")" +
+			" OR EXISTS (SELECT 1 FROM tickets p WHERE p.id = t.parent_id AND p.assignee_id = " + a.Add(user) + ")" +
+			" OR EXISTS (SELECT 1 FROM tickets c WHERE c.parent_id = t.id AND c.assignee_id = " + a.Add(user) + ")"
+	},
+}
+
+// View is the scope in which actor sees tickets.
+func View(actor authz.Actor) authz.Scope { return authz.For(actor, PermView) }
+
+// get reads one ticket through the scope; lock takes its row for writing.
+func get(ctx context.Context, q db.Querier, sc authz.Scope, cond string, arg any, lock string) (Ticket, error) {
+	var a db.Args
+	where := cond + " = " + a.Add(arg)
+	if !sc.Everything() {
+		where += " AND " + sc.Where(&a, scopeColumns)
+	}
+	t, err := scanTicket(q.QueryRow(ctx, "SELECT "+ticketColumns+" FROM tickets t WHERE "+where+lock, a.Values...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, notFound()
+	}
+	if err != nil {
+		return t, fmt.Errorf("ticket: load: %w", err)
+	}
+	return t, nil
+}
+
+// Get returns the ticket id if sc reaches it, else NotFound.
+func (s *Service) Get(ctx context.Context, sc authz.Scope, id int64) (Ticket, error) {
+	return get(ctx, s.DB().Read(), sc, "t.id", id, "")
+}
+
+// ByNumber returns the ticket with that number if sc reaches it, else NotFound.
+func (s *Service) ByNumber(ctx context.Context, sc authz.Scope, number string) (Ticket, error) {
+	return get(ctx, s.DB().Read(), sc, "t.number", strings.ToUpper(strings.TrimSpace(number)), "")
+}
+
+// load reads a ticket for a change by the action's actor.
+func (s *Service) load(ctx context.Context, a *action.Action, id int64) (Ticket, error) {
+	lock := ""
+	if a.Dialect() == db.Postgres {
+		lock = " FOR UPDATE OF t"
+	}
+	switch a.Actor.Kind {
+	case authz.Customer:
+		// The signed link names the ticket; a customer's other tickets are not his to change through it.
+		t, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", id, lock)
+		if err == nil && t.CustomerID != a.Actor.CustomerID {
+			return Ticket{}, notFound()
+		}
+		return t, err
+	default:
+		return get(ctx, a, View(a.Actor), "t.id", id, lock)
+	}
+}
+
+// save writes what differs between old and t, moves the counters that follow
+// from it and refreshes the nearest deadline. Zero rows: changed meanwhile.
+func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Ticket) error {
+	c, ok, err := sla.Nearest(ctx, a, t.ID)
+	if err != nil {
+		return err
+	}
+	t.DueAt, t.DueClock, t.DueTotal = time.Time{}, "", 0
+	if ok {
+		t.DueAt, t.DueClock, t.DueTotal = c.DueAt, c.Kind, c.Target
+	}
+	t.UpdatedAt = a.Now
+	var args db.Args
+	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
+	for _, col := range mutable {
+		if now := col.value(t); now != col.value(&old) {
+			set += ", " + col.name + " = " + args.Add(now)
+		}
+	}
+	res, err := a.Exec(ctx, "UPDATE tickets SET "+set+" WHERE id = "+args.Add(t.ID)+" AND version = "+args.Add(old.Version), args.Values...)
+	if err != nil {
+		return fmt.Errorf("ticket: save %d: %w", t.ID, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return changedMeanwhile()
+	}
+	t.Version = old.Version + 1
+	if err := s.moveLoad(ctx, a, old, *t); err != nil {
+		return err
+	}
+	if d := int(db.Bool(t.State.Open()) - db.Bool(old.State.Open())); d != 0 && t.ParentID == 0 {
+		if err := s.customers.AddTicket(ctx, a.Tx, t.CustomerID, d, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func changedMeanwhile() error { return fault.New(fault.Conflict, "ticket.changed_meanwhile") }
+
+// moveLoad keeps how many open tickets each person has, so that routing need
+// not count them.
+func (s *Service) moveLoad(ctx context.Context, a *action.Action, old, t Ticket) error {
+	carries := func(t Ticket) int64 {
+		if t.State.Open() {
+			return t.AssigneeID
+		}
+		return 0
+	}
+	from, to := carries(old), carries(t)
+	if from == to {
+		return nil
+	}
+	for _, d := range []struct {
+		user int64
+		by   int
+	}{{from, -1}, {to, 1}} {
+		if d.user == 0 {
+			continue
+		}
+		if err := addLoad(ctx, a.Tx, d.user, d.by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addLoad(ctx context.Context, tx *db.Tx, user int64, by int) error {
+	_, err := tx.Exec(ctx, `INSERT INTO ticket_load (user_id, open) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET open = ticket_load.open + excluded.open`, user, by)
+	if err != nil {
+		return fmt.Errorf("ticket: load of user %d: %w", user, err)
+	}
+	return nil
+}
+
+// Fact is the data of every event of this room. With From, To, the people and
+// the round, the events replayed give the stored state; with the people, who
+// may hear of it live.
+type Fact struct {
+	Number     string         `json:"number"`
+	Title      string         `json:"title"`
+	Args       []string       `json:"args,omitempty"` // fill the sentence event.<kind>
+	From       State          `json:"from,omitempty"`
+	To         State          `json:"to,omitempty"`
+	Assignee   int64          `json:"assignee,omitempty"`
+	Was        int64          `json:"was,omitempty"` // assignee before, when it changed
+	Department int64          `json:"department"`
+	Supervisor int64          `json:"supervisor,omitempty"`
+	CreatedBy  int64          `json:"created_by,omitempty"`
+	Customer   int64          `json:"customer"`
+	Parent     int64          `json:"parent,omitempty"`
+	Round      int            `json:"round"`
+	Urgent     bool           `json:"urgent,omitempty"`
+	Tell       []int64        `json:"tell,omitempty"` // users to be notified, resolved when it happened
+	Entry      int64          `json:"entry,omitempty"`
+	Clock      sla.Kind       `json:"clock,omitempty"`
+	Step       string         `json:"step,omitempty"`
+	Changes    []event.Change `json:"changes,omitempty"`
+}
+
+// fact describes t after a change; old is it before.
+func fact(old, t Ticket) Fact {
+	f := Fact{Number: t.Number, Title: t.Title, From: old.State, To: t.State, Assignee: t.AssigneeID, Department: t.DepartmentID,
+		Supervisor: t.SupervisorID, CreatedBy: t.CreatedBy, Customer: t.CustomerID, Parent: t.ParentID, Round: t.Round, Urgent: t.Priority == "urgent"}
+	if old.AssigneeID != t.AssigneeID {
+		f.Was = old.AssigneeID
+	}
+	return f
+}
+
+// note writes the event and, unless the entry has been written, the journal
+// line of a change.
+func (s *Service) note(ctx context.Context, a *action.Action, kind string, t Ticket, f Fact, reason string) error {
+	if f.Entry == 0 {
+		k := journal.Move
+		if a.Actor.Kind == authz.Worker {
+			k = journal.System
+		}
+		id, err := journal.AddMove(ctx, a, k, t.ID, t.CustomerID, journal.Moved{Event: kind, Args: f.Args, Reason: reason})
+		if err != nil {
+			return err
+		}
+		f.Entry = id
+	}
+	a.Record(event.Event{Kind: kind, Subject: Subject(t.ID), Reason: reason, Data: f})
+	return nil
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
