@@ -9,7 +9,9 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/blob"
 	"bihuan/internal/crypt"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/journal"
@@ -214,8 +216,8 @@ func (s *Service) facts(ctx context.Context, a *action.Action, t *Ticket, m move
 	case RequestConfirmation:
 		f.missedPromise, err = sla.MissedPromise(ctx, a, t.ID, a.Now)
 	case Ask:
-		var p Party
-		if p, err = s.customers.Party(ctx, a, t.CustomerID, t.ContactID); err == nil {
+		var p customer.Brief
+		if p, err = s.customers.Brief(ctx, a, t.CustomerID, t.ContactID); err == nil {
 			f.reachable = p.Reachable || t.Channel == "website"
 		}
 	case Reopen:
@@ -495,7 +497,7 @@ func (s *Service) sayIn(ctx context.Context, a *action.Action, t *Ticket, kind j
 			return 0, err
 		}
 	}
-	return id, s.customers.Touch(ctx, a.Tx, t.CustomerID, a.Now)
+	return id, customer.Touch(ctx, a.Tx, t.CustomerID, a.Now)
 }
 
 // deliver records that something has to reach the customer. Words between
@@ -638,7 +640,7 @@ func (e *effect) rate(ctx context.Context) error {
 	e.t.Rating = r.Stars
 	e.fact.Args = []string{strings.Repeat("★", r.Stars)}
 	if r.Stars > 0 && e.t.ParentID == 0 {
-		return e.s.customers.AddRating(ctx, e.a.Tx, e.t.CustomerID, r.Stars, old)
+		return customer.AddRating(ctx, e.a.Tx, e.t.CustomerID, r.Stars, old)
 	}
 	return nil
 }
@@ -774,5 +776,6 @@ func (s *Service) attach(ctx context.Context, a *action.Action, t Ticket, entry 
 	if len(files) == 0 {
 		return nil
 	}
-	return s.files.Attach(ctx, a, files, subjectType, t.ID, entry, internal)
+	_, err := s.files.Attach(ctx, a, files, blob.Owner{Type: subjectType, ID: t.ID, EntryID: entry, Internal: internal})
+	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -364,7 +365,7 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Ratin
 			return err
 		}
 		if r.Stars > 0 {
-			if err := s.customers.AddRating(ctx, a.Tx, old.CustomerID, r.Stars, was); err != nil {
+			if err := customer.AddRating(ctx, a.Tx, old.CustomerID, r.Stars, was); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/crypt"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/journal"
@@ -120,11 +121,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if err := e.OrNil(); err != nil {
 		return t, err
 	}
-	party, err := s.customers.Party(ctx, a, in.CustomerID, in.ContactID)
+	party, err := s.customers.Brief(ctx, a, in.CustomerID, in.ContactID)
 	if err != nil {
 		return t, err
 	}
-	byMatrix, err := Priority(ctx, a, in.Urgency, party.Level)
+	byMatrix, err := Priority(ctx, a, in.Urgency, string(party.Level))
 	if err != nil {
 		return t, err
 	}
@@ -150,7 +151,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	}
 	t = Ticket{Title: in.Title, Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Urgency: in.Urgency, Priority: in.Priority,
 		PriorityReason: in.PriorityReason, Channel: in.Channel, Description: in.Description, CustomerID: party.ID, CustomerName: party.Name,
-		CustomerLevel: party.Level, ContactID: party.ContactID, DepartmentID: in.DepartmentID, State: Pending, Round: 1, FollowsID: in.FollowsID,
+		CustomerLevel: string(party.Level), ContactID: party.ContactID, DepartmentID: in.DepartmentID, State: Pending, Round: 1, FollowsID: in.FollowsID,
 		LinkKey: crypt.Token(9), CreatedByName: a.Actor.Name, CreatedAt: a.Now, UpdatedAt: a.Now, ActivityAt: a.Now, Version: 1}
 	if a.Actor.Kind == authz.User {
 		t.CreatedBy = a.Actor.ID
@@ -205,11 +206,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 	}
-	if err := s.customers.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
+	if err := customer.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
 		return t, err
 	}
 	if t.ParentID == 0 {
-		if err := s.customers.AddTicket(ctx, a.Tx, t.CustomerID, 0, 1); err != nil {
+		if err := customer.AddTicket(ctx, a.Tx, t.CustomerID, 0, 1); err != nil {
 			return t, err
 		}
 	}

@@ -10,7 +10,9 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/blob"
 	"bihuan/internal/crypt"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -19,46 +21,19 @@ import (
 	"bihuan/internal/sla"
 )
 
-// Party is what a ticket knows of its customer.
-type Party struct {
-	ID        int64
-	Name      string
-	Level     string
-	ContactID int64 // whom to talk to
-	Reachable bool  // by phone, mail or another address
-}
-
-// Customers is what this room needs of the customers'.
-type Customers interface {
-	// Party returns the customer id with contact (0: the primary one); NotFound when there is none.
-	Party(ctx context.Context, q db.Querier, id, contact int64) (Party, error)
-	// AddTicket moves the counters of open and of all tickets.
-	AddTicket(ctx context.Context, tx *db.Tx, id int64, open, total int) error
-	// AddRating counts a rating, replacing an earlier one of old stars (0: none).
-	AddRating(ctx context.Context, tx *db.Tx, id int64, stars, old int) error
-	// Touch marks that there was contact.
-	Touch(ctx context.Context, tx *db.Tx, id int64, at time.Time) error
-}
-
-// Files binds uploads to what they belong to.
-type Files interface {
-	// Attach binds unattached uploads of the action's actor to an entry (0: the ticket itself); internal ones customers never see.
-	Attach(ctx context.Context, a *action.Action, ids []int64, ownerType string, ownerID, entryID int64, internal bool) error
-}
-
 // Service is the room.
 type Service struct {
 	run       *action.Runner
 	org       *org.Service
-	customers Customers
-	files     Files
+	customers *customer.Service
+	files     *blob.Files
 	keys      *crypt.Keeper
 	clocks    *sla.Service
 	config    func(ctx context.Context, q db.Querier) (Config, error)
 }
 
 // New returns the service and takes over the firing of clocks.
-func New(run *action.Runner, o *org.Service, c Customers, files Files, keys *crypt.Keeper, clocks *sla.Service) *Service {
+func New(run *action.Runner, o *org.Service, c *customer.Service, files *blob.Files, keys *crypt.Keeper, clocks *sla.Service) *Service {
 	s := &Service{run: run, org: o, customers: c, files: files, keys: keys, clocks: clocks}
 	s.config = s.readConfig
 	clocks.OnFire(s.fired)
@@ -243,7 +218,7 @@ func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Tic
 		return err
 	}
 	if d := int(db.Bool(t.State.Open()) - db.Bool(old.State.Open())); d != 0 && t.ParentID == 0 {
-		if err := s.customers.AddTicket(ctx, a.Tx, t.CustomerID, d, 0); err != nil {
+		if err := customer.AddTicket(ctx, a.Tx, t.CustomerID, int64(d), 0); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,86 @@
+package ticket
+
+import (
+	"context"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/blob"
+	"bihuan/internal/customer"
+	"bihuan/internal/db"
+	"bihuan/internal/org"
+)
+
+// What other rooms and works ask of this one.
+
+// MayRead decides over the files of tickets: who sees the ticket sees its
+// files; the customer those that are not internal, through his link.
+func (s *Service) MayRead(ctx context.Context, actor authz.Actor, f blob.File) error {
+	switch actor.Kind {
+	case authz.Customer:
+		t, err := s.Get(ctx, authz.For(authz.System(""), PermView), f.Owner.ID)
+		if err != nil || f.Owner.Internal || t.CustomerID != actor.CustomerID {
+			return notFound()
+		}
+		return nil
+	case authz.User:
+		_, err := s.Get(ctx, View(actor), f.Owner.ID)
+		return err
+	}
+	return nil
+}
+
+// Work tells the organisation what a person or department has open (ORG-7).
+func (s *Service) Work() org.Work {
+	count := func(ctx context.Context, q db.Querier, where string, args ...any) (n int, err error) {
+		err = q.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE is_open = 1 AND `+where, args...).Scan(&n)
+		return n, err
+	}
+	return org.Work{
+		Name: "ticket.open_work",
+		OfUser: func(ctx context.Context, q db.Querier, user int64) (int, error) {
+			return count(ctx, q, `(assignee_id = $1 OR supervisor_id = $2)`, user, user)
+		},
+		OfDepartment: func(ctx context.Context, q db.Querier, department int64) (int, error) {
+			return count(ctx, q, `department_id = $1`, department)
+		},
+		HandOver: s.Handover,
+	}
+}
+
+// TicketRefs returns those of the tickets ids that actor may see, for the
+// timeline of a customer.
+func (s *Service) TicketRefs(ctx context.Context, actor authz.Actor, ids []int64) (map[int64]customer.TicketRef, error) {
+	out := map[int64]customer.TicketRef{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var a db.Args
+	q := `SELECT t.id, t.number, t.title FROM tickets t WHERE t.id IN (` + a.AddInts(ids) + `) AND ` + View(actor).Where(&a, scopeColumns)
+	rows, err := s.DB().Read().Query(ctx, q, a.Values...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r customer.TicketRef
+		if err := rows.Scan(&r.ID, &r.Number, &r.Title); err != nil {
+			return nil, err
+		}
+		out[r.ID] = r
+	}
+	return out, rows.Err()
+}
+
+// Audience is who may hear of ticket id live: those it concerns and whoever
+// sees its department.
+func (s *Service) Audience(ctx context.Context, sc authz.Scope, id int64) (owners []int64, department int64, err error) {
+	t, err := s.Get(ctx, sc, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	watchers, err := s.Watchers(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	return append(t.owners(), watchers...), t.DepartmentID, nil
+}
