@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"crypto/rand"
 	"html/template"
 	"io"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 var (
 	markOpen  = []byte("\uE000")
 	markClose = []byte("\uE001")
-	bodyMark  = []byte("\uE002")
+	bodyMark  = []byte("\uE002" + rand.Text()) // in a layout; nobody can type it into a title
 )
 
 func mark(kind byte, t time.Time) string {

@@ -394,10 +394,13 @@ listen();
 addEventListener('pagehide', () => { port?.postMessage('bye'); leave(); });
 addEventListener('pageshow', e => { if (e.persisted) { port?.postMessage('hi'); heard([{ t: 'resync' }]); } });
 on('visibilitychange', () => { if (!doc.hidden) { $$('[data-live]').forEach(x => { if (x._live) { clearTimeout(x._live); x._live = 0; refresh(x, 50); } }); beat(); timers.forEach(tick); } });
-on('htmx:config:request', e => {
-  const { ctx } = e.detail;
-  if (ctx.sourceEvent?.type == 'live:refresh' && !ctx.sourceElement.hasAttribute('hx-swap')) ctx.swap = 'innerMorph';
-  if (ctx.sourceEvent?.type == 'live:refresh') ctx.request.headers['HX-Live'] = 'true';
+const isLive = ctx => ctx.sourceEvent?.type == 'live:refresh';
+on('htmx:config:request', e => { if (isLive(e.detail.ctx)) e.detail.ctx.request.headers['HX-Live'] = 'true'; });
+on('htmx:after:request', e => { // lists are morphed, whether the answer is the element itself or its inside
+  const { ctx } = e.detail, x = ctx.sourceElement;
+  if (!isLive(ctx) || x.hasAttribute('hx-swap') || ctx.response.status >= 400) return;
+  const first = ctx.text?.match(/^\s*<[a-z][^>]*>/i)?.[0] || '';
+  ctx.swap = x.id && first.includes(` id="${x.id}"`) ? 'outerMorph' : 'innerMorph';
 });
 
 // Presence: who looks at a ticket, who is typing there.
@@ -421,7 +424,7 @@ function presence(m) {
 }
 
 // Failures of requests the script sends
-on('htmx:error', e => { if (e.detail.ctx?.sourceEvent?.type != 'live:refresh') toast(say('failed'), 'red'); });
+on('htmx:error', e => { if (!isLive(e.detail.ctx || {})) toast(say('failed'), 'red'); });
 on('htmx:before:response', e => {
   const r = e.detail.ctx.response;
   if (r.status >= 500 && !r.headers.get('HX-Retarget')) { e.preventDefault(); toast(say('failed'), 'red'); } // a proxy's page is not ours to show
