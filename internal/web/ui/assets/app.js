@@ -41,6 +41,7 @@ if (!+body.dataset.now || Math.abs(skew) < 20) skew = 0;
 const serverNow = () => Date.now() / 1000 + skew;
 const two = n => String(n).padStart(2, '0');
 function tick(t) {
+  if (!t.dataset.due) return;
   let s = t.dataset.due - Math.floor(serverNow());
   const over = s < 0;
   const state = over ? 'over' : s < t.dataset.total / 4 ? 'warn' : 'ok';
