@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/base32"
 	"fmt"
 	"strconv"
@@ -60,9 +61,10 @@ func (s *Service) LookupCode(t Ticket) string {
 }
 
 // Lookup returns the ticket with that number if code is its code; else NotFound,
-// whichever of the two is wrong.
+// whichever of the two is wrong, and after the same work.
 func (s *Service) Lookup(ctx context.Context, number, code string) (Ticket, error) {
-	t, err := get(ctx, s.DB().Read(), authz.For(authz.System(""), PermView), "t.number", strings.ToUpper(strings.TrimSpace(number)), "")
+	number = strings.ToUpper(strings.TrimSpace(number))
+	t, err := get(ctx, s.DB().Read(), authz.For(authz.System(""), PermView), "t.number", number, "")
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return Ticket{}, err
 	}
@@ -72,7 +74,8 @@ func (s *Service) Lookup(ctx context.Context, number, code string) (Ticket, erro
 		}
 		return r
 	}, code))
-	if err != nil || t.ParentID != 0 || code != s.LookupCode(t) {
+	right := subtle.ConstantTimeCompare([]byte(code), []byte(s.LookupCode(Ticket{Number: number}))) == 1
+	if err != nil || t.ParentID != 0 || !right {
 		return Ticket{}, fault.New(fault.NotFound, "ticket.lookup_wrong")
 	}
 	return t, nil
@@ -177,7 +180,7 @@ func (s *Service) DeleteView(ctx context.Context, actor authz.Actor, id int64) e
 
 // Indexer keeps the search index of tickets up to date; a listener.
 func (s *Service) Indexer() event.Listener {
-	return event.Listener{Name: "ticket.search", Kinds: []string{past[Register], "ticket.edited", "ticket.imported", past[RequestConfirmation]}, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
+	return event.Listener{Name: "ticket.search", Kinds: []string{past[Register], "ticket.edited", past[RequestConfirmation]}, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
 		var ids []int64
 		for _, e := range evs {
 			ids = append(ids, e.Subject.ID)

@@ -616,7 +616,6 @@ func (e *effect) newRound(ctx context.Context, why string, followUp bool) error 
 	e.t.AssigneeID, e.t.AssigneeName = 0, ""
 	e.t.AssignedAt, e.t.AcknowledgedAt, e.t.ResolvedAt, e.t.RespondedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	e.t.Solution, e.t.Summary, e.t.DelayReason, e.t.Overdue = "", "", "", false
-	e.t.LinkKey = crypt.Token(9)
 	if err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
 		return err
 	}

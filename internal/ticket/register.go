@@ -258,52 +258,68 @@ func exists(ctx context.Context, q db.Querier, table string, id int64) (bool, er
 	return n > 0, err
 }
 
+// ByKey returns the ticket registered with that import key, else NotFound: so a
+// form sent twice, or an import begun again, finds what it made the first time.
+func ByKey(ctx context.Context, q db.Querier, key string) (Ticket, error) {
+	return get(ctx, q, authz.For(authz.System(""), PermView), "t.import_key", key, "")
+}
+
+// DepartmentFor returns the department a request of that type and class goes to.
+func DepartmentFor(ctx context.Context, q db.Querier, typ, class string) (int64, error) {
+	return route(ctx, q, typ, class)
+}
+
 // CustomerWrites takes a message of the customer, from his link or any other
 // channel, and does what the state of the ticket asks for: an answer resumes
 // work, a word after completion reopens, a word after archiving becomes a new,
 // linked ticket. It returns the ticket the words went to.
 func (s *Service) CustomerWrites(ctx context.Context, actor authz.Actor, id int64, text string, files []int64) (t Ticket, err error) {
+	err = s.run.Do(ctx, actor, "ticket.customer_writes", func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.CustomerWritesIn(ctx, a, id, text, files, "")
+		return err
+	})
+	return t, err
+}
+
+// CustomerWritesIn is CustomerWrites inside an action under way; key becomes the
+// import key of a new ticket (see [ByKey]), "" for none.
+func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int64, text string, files []int64, key string) (t Ticket, err error) {
 	if blank(text) && len(files) == 0 {
 		return t, fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
 	}
-	err = s.run.Do(ctx, actor, "ticket.customer_writes", func(ctx context.Context, a *action.Action) (err error) {
-		old, err := s.load(ctx, a, id)
-		if err != nil {
-			return err
+	old, err := s.load(ctx, a, id)
+	if err != nil {
+		return t, err
+	}
+	cfg, err := s.config(ctx, a)
+	if err != nil {
+		return t, err
+	}
+	switch {
+	case old.State == WaitingCustomer:
+		return s.DoIn(ctx, a, id, Answer, Input{Body: text, Files: files})
+	case old.State == Completed && a.Now.Sub(old.CompletedAt) <= cfg.ReopenWindow:
+		if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: text}); err != nil {
+			return t, err
 		}
-		cfg, err := s.config(ctx, a)
-		if err != nil {
-			return err
-		}
-		switch {
-		case old.State == WaitingCustomer:
-			t, err = s.DoIn(ctx, a, id, Answer, Input{Body: text, Files: files})
-			return err
-		case old.State == Completed && a.Now.Sub(old.CompletedAt) <= cfg.ReopenWindow:
-			if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: text}); err != nil {
-				return err
-			}
-			old = t
-		case !old.State.Open():
-			t, err = s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
-				Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files})
-			return err
-		}
-		t = old
-		entry, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: journal.Customer, Body: strings.TrimSpace(text)})
-		if err != nil {
-			return err
-		}
-		if err := s.attach(ctx, a, t, entry, files, false); err != nil {
-			return err
-		}
-		t.CustomerAt, t.ActivityAt = a.Now, a.Now
-		if err := s.save(ctx, a, old, &t); err != nil {
-			return err
-		}
-		f := fact(old, t)
-		f.Entry, f.Tell = entry, tell(t.AssigneeID, t.SupervisorID)
-		return s.note(ctx, a, "ticket.customer_wrote", t, f, "")
-	})
-	return t, err
+		old = t
+	case !old.State.Open():
+		return s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
+			Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files, ImportKey: key})
+	}
+	t = old
+	entry, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: journal.Customer, Body: strings.TrimSpace(text)})
+	if err != nil {
+		return t, err
+	}
+	if err := s.attach(ctx, a, t, entry, files, false); err != nil {
+		return t, err
+	}
+	t.CustomerAt, t.ActivityAt = a.Now, a.Now
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return t, err
+	}
+	f := fact(old, t)
+	f.Entry, f.Tell = entry, tell(t.AssigneeID, t.SupervisorID)
+	return t, s.note(ctx, a, "ticket.customer_wrote", t, f, "")
 }
