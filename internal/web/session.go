@@ -22,7 +22,7 @@ import (
 const SessionCookie = "bihuan_session"
 
 // Accounts says who a user is now: his name, permissions, language. A user who
-// may no longer sign in is a fault of kind NotFound or Forbidden.
+// may no longer sign in is a fault of kind Unauthenticated, NotFound or Forbidden.
 type Accounts interface {
 	Actor(ctx context.Context, userID int64) (authz.Actor, error)
 }
@@ -165,7 +165,7 @@ func (s *Sessions) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 		return e.actor, true, nil
 	}
 	e, err = s.load(r.Context(), hash, now)
-	if errors.Is(err, sql.ErrNoRows) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Forbidden) {
+	if errors.Is(err, sql.ErrNoRows) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Forbidden) || fault.Is(err, fault.Unauthenticated) {
 		return authz.Actor{}, false, nil
 	}
 	if err != nil {
