@@ -67,6 +67,15 @@ func (s *Service) EditProfile(ctx context.Context, actor authz.Actor, in Profile
 	})
 }
 
+// SetLang changes the language the actor is spoken to in.
+func (s *Service) SetLang(ctx context.Context, actor authz.Actor, l i18n.Lang) error {
+	u, err := s.Me(ctx, actor)
+	if err != nil {
+		return err
+	}
+	return s.EditProfile(ctx, actor, ProfileInput{Email: u.Email, Phone: u.Phone, Lang: l})
+}
+
 // Presence is whether a person can be given work, and who stands in for him.
 type Presence struct {
 	Availability Availability

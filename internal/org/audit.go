@@ -22,8 +22,56 @@ type AuditRow struct {
 	event.Stored
 	Time    time.Time
 	Changes []event.Change
-	Name    string // of the subject, where the event keeps it
-	Note    string // what else the event says, "k: v; …"
+	Name    string      // of the subject, where the event keeps it
+	Rest    [][2]string // what else the event says, by name
+}
+
+// Note is what else the event says in the reader's language, "name: value" each.
+// Values that are locale keys are translated, and names that have a text
+// "audit.note.<name>".
+func (r AuditRow) Note(l i18n.Lang) string {
+	var parts []string
+	for _, kv := range r.Rest {
+		k, v := kv[0], kv[1]
+		if i18n.Has("audit.note." + k) {
+			k = i18n.T(l, "audit.note."+k)
+		}
+		if i18n.Has(v) {
+			v = i18n.T(l, v)
+		}
+		if l == i18n.ZhCN {
+			parts = append(parts, k+"："+v)
+		} else {
+			parts = append(parts, k+": "+v)
+		}
+	}
+	if l == i18n.ZhCN {
+		return strings.Join(parts, "；")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// FieldName is the name of a changed field in the reader's language: the locale
+// key "audit.field.<field>", or the permission of that name, else the code.
+func FieldName(l i18n.Lang, field string) string {
+	for _, prefix := range []string{"audit.field.", "perm."} {
+		if i18n.Has(prefix + field) {
+			return i18n.T(l, prefix+field)
+		}
+	}
+	return field
+}
+
+// FieldValue is a value of a changed field in the reader's language: the locale
+// key "audit.value.<field>.<value>", or a data scope, else the value itself.
+func FieldValue(l i18n.Lang, field, value string) string {
+	if key := "audit.value." + field + "." + value; i18n.Has(key) {
+		return i18n.T(l, key)
+	}
+	if _, ok := authz.Find(authz.Permission(field)); ok && i18n.Has("org.level."+value) {
+		return i18n.T(l, "org.level."+value)
+	}
+	return value
 }
 
 // Sentence is what happened, in the reader's language; a kind without a text is
@@ -51,15 +99,13 @@ func Read(s event.Stored) AuditRow {
 		keys = append(keys, k)
 	}
 	sort.Strings(keys)
-	var parts []string
 	for _, k := range keys {
 		var text string
 		if json.Unmarshal(m[k], &text) != nil {
 			text = string(m[k])
 		}
-		parts = append(parts, k+": "+text)
+		r.Rest = append(r.Rest, [2]string{k, text})
 	}
-	r.Note = strings.Join(parts, "; ")
 	return r
 }
 
@@ -172,7 +218,7 @@ func (s *Service) ExportAudit(ctx context.Context, actor authz.Actor, f event.Fi
 			}
 			for _, c := range changes {
 				line := []string{nonZero(r.Seq), r.Time.In(loc).Format("2006-01-02 15:04:05.000"), r.Sentence(l), r.Kind, r.ActorName, string(r.ActorKind), nonZero(r.ActorID),
-					r.Subject.Type, nonZero(r.Subject.ID), r.Name, c.Field, c.Old, c.New, r.Reason, r.Note, r.IP, r.Session, r.UserAgent, fmt.Sprintf("%x", r.Hash)}
+					r.Subject.Type, nonZero(r.Subject.ID), r.Name, FieldName(l, c.Field), FieldValue(l, c.Field, c.Old), FieldValue(l, c.Field, c.New), r.Reason, r.Note(l), r.IP, r.Session, r.UserAgent, fmt.Sprintf("%x", r.Hash)}
 				for i := range line {
 					line[i] = guard(line[i])
 				}

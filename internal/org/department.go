@@ -11,7 +11,6 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
-	"bihuan/internal/i18n"
 )
 
 // DepartmentInput is what a person says about a department.
@@ -202,7 +201,7 @@ func (s *Service) DeactivateDepartment(ctx context.Context, actor authz.Actor, i
 				return fmt.Errorf("org: open work of department %d: %w", id, err)
 			}
 			if n > 0 {
-				return fault.New(fault.Conflict, "org.department.has_work", d.Name, n, i18n.Key(w.Name))
+				return fault.New(fault.Conflict, "org.department.has_work", d.Name, n)
 			}
 		}
 		if err := changedMeanwhile(a.Exec(ctx, `UPDATE departments SET active = 0, version = version + 1 WHERE id = $1 AND version = $2 AND active = 1`, id, version)); err != nil {

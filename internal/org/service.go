@@ -47,8 +47,9 @@ type Service struct {
 	loading sync.Mutex
 	dropped atomic.Int64 // how often the snapshot was thrown away
 
-	ghosts ghosts
-	hasher hasher
+	bearers bearers
+	ghosts  ghosts
+	hasher  hasher
 }
 
 // New returns the service on the store of run.
