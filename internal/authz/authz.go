@@ -117,6 +117,7 @@ type Actor struct {
 	IP        string
 	UserAgent string
 	Session   string
+	Scopes    []string // of the API token he came with; nil: no token
 
 	Levels map[Permission]Level
 	Teams  []int64 // own department and further ones

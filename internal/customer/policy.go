@@ -1,6 +1,9 @@
 package customer
 
-import "bihuan/internal/authz"
+import (
+	"bihuan/internal/authz"
+	"bihuan/internal/org"
+)
 
 // Permissions of this room.
 const (
@@ -40,6 +43,10 @@ func init() {
 		authz.Def{Permission: PermTagsManage, Area: area, Default: map[string]authz.Level{
 			authz.RoleAdmin: level, authz.RoleHead: level, authz.RoleSupervisor: level}},
 	)
+	org.TokenScope("customers:read", PermView)
+	org.TokenScope("customers:write", PermView, PermCreate, PermEdit, PermFollowUp, PermTag)
+	org.TokenScope("customers:reveal", PermView, PermReveal)
+	org.TokenScope("search", PermView)
 }
 
 // scopeColumns says whose a customer is.

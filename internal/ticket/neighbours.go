@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"context"
+	"fmt"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
@@ -83,4 +84,28 @@ func (s *Service) Audience(ctx context.Context, sc authz.Scope, id int64) (owner
 		return nil, 0, err
 	}
 	return append(t.owners(), watchers...), t.DepartmentID, nil
+}
+
+// Numbers returns the numbers of the tickets ids, for what a ticket the reader
+// sees says of its relatives. It knows no scope.
+func Numbers(ctx context.Context, q db.Querier, ids []int64) (map[int64]string, error) {
+	out := make(map[int64]string, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var a db.Args
+	rows, err := q.Query(ctx, `SELECT id, number FROM tickets WHERE id IN (`+a.AddInts(ids)+`)`, a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: numbers: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var n string
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, fmt.Errorf("ticket: numbers: %w", err)
+		}
+		out[id] = n
+	}
+	return out, rows.Err()
 }

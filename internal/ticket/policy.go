@@ -1,6 +1,10 @@
 package ticket
 
-import "bihuan/internal/authz"
+import (
+	"bihuan/internal/authz"
+	"bihuan/internal/customer"
+	"bihuan/internal/org"
+)
 
 // Permissions of this room.
 const (
@@ -42,4 +46,9 @@ func init() {
 		authz.Def{Permission: PermEdit, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermConfigure, Area: "ticket", Default: all(authz.None)},
 	)
+	// Whoever registers a request names its customer, or makes him in the same step (TKT-1).
+	org.TokenScope("tickets:read", PermView)
+	org.TokenScope("tickets:write", PermView, PermCreate, PermHandle, PermNote, PermAssign, PermPassOn, PermConfirm, PermSupervise, PermEdit, customer.PermView, customer.PermCreate)
+	org.TokenScope("follow_ups:write", PermView, PermNote)
+	org.TokenScope("search", PermView)
 }

@@ -24,25 +24,33 @@ func (s *Service) change(ctx context.Context, actor authz.Actor, perm authz.Perm
 	if err := actor.Check(perm); err != nil {
 		return t, err
 	}
-	err = s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error {
-		old, err := s.load(ctx, a, id)
-		if err != nil {
-			return err
-		}
-		t = old
-		var f Fact
-		if err := fn(ctx, a, old, &t, &f); err != nil {
-			return err
-		}
-		if err := s.save(ctx, a, old, &t); err != nil {
-			return err
-		}
-		out := fact(old, t)
-		out.From = "" // no move
-		out.Args, out.Tell, out.Entry, out.Changes = f.Args, f.Tell, f.Entry, f.Changes
-		return s.note(ctx, a, kind, t, out, "")
+	err = s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.changeIn(ctx, a, perm, kind, id, fn)
+		return err
 	})
 	return t, err
+}
+
+func (s *Service) changeIn(ctx context.Context, a *action.Action, perm authz.Permission, kind string, id int64, fn func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error) (t Ticket, err error) {
+	if err := a.Actor.Check(perm); err != nil {
+		return t, err
+	}
+	old, err := s.load(ctx, a, id)
+	if err != nil {
+		return t, err
+	}
+	t = old
+	var f Fact
+	if err := fn(ctx, a, old, &t, &f); err != nil {
+		return t, err
+	}
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return t, err
+	}
+	out := fact(old, t)
+	out.From = "" // no move
+	out.Args, out.Tell, out.Entry, out.Changes = f.Args, f.Tell, f.Entry, f.Changes
+	return t, s.note(ctx, a, kind, t, out, "")
 }
 
 func closedRefused(t Ticket) error {
@@ -55,12 +63,24 @@ func closedRefused(t Ticket) error {
 // Reply says something to the customer: the first one meets the first response,
 // each restarts the progress clock. Only who handles the ticket speaks for it,
 // so that two people do not answer the same customer.
-func (s *Service) Reply(ctx context.Context, actor authz.Actor, id int64, text string, files []int64) (Ticket, error) {
-	return s.change(ctx, actor, PermHandle, "ticket.reply", "ticket.replied", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+func (s *Service) Reply(ctx context.Context, actor authz.Actor, id int64, text string, files []int64) (t Ticket, err error) {
+	if err := actor.Check(PermHandle); err != nil {
+		return t, err
+	}
+	err = s.run.Do(ctx, actor, "ticket.reply", func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.ReplyIn(ctx, a, id, text, files)
+		return err
+	})
+	return t, err
+}
+
+// ReplyIn is Reply inside an action under way.
+func (s *Service) ReplyIn(ctx context.Context, a *action.Action, id int64, text string, files []int64) (Ticket, error) {
+	return s.changeIn(ctx, a, PermHandle, "ticket.replied", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
 		if err := closedRefused(old); err != nil {
 			return err
 		}
-		if old.AssigneeID != actor.ID && !old.InScope(authz.For(actor, PermSupervise)) {
+		if old.AssigneeID != a.Actor.ID && !old.InScope(authz.For(a.Actor, PermSupervise)) {
 			return fault.New(fault.Forbidden, "ticket.only_assignee")
 		}
 		if blank(text) {
@@ -86,8 +106,20 @@ func (s *Service) progressed(ctx context.Context, a *action.Action, t *Ticket, w
 
 // Note writes an internal note; mentioned colleagues begin to watch the ticket
 // and are told (TKT-21).
-func (s *Service) Note(ctx context.Context, actor authz.Actor, id int64, text string, mentions, files []int64) (Ticket, error) {
-	return s.change(ctx, actor, PermNote, "ticket.note", "ticket.noted", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+func (s *Service) Note(ctx context.Context, actor authz.Actor, id int64, text string, mentions, files []int64) (t Ticket, err error) {
+	if err := actor.Check(PermNote); err != nil {
+		return t, err
+	}
+	err = s.run.Do(ctx, actor, "ticket.note", func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.NoteIn(ctx, a, id, text, mentions, files)
+		return err
+	})
+	return t, err
+}
+
+// NoteIn is Note inside an action under way.
+func (s *Service) NoteIn(ctx context.Context, a *action.Action, id int64, text string, mentions, files []int64) (Ticket, error) {
+	return s.changeIn(ctx, a, PermNote, "ticket.noted", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
 		if blank(text) && len(files) == 0 {
 			return fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
 		}
@@ -116,8 +148,20 @@ func (s *Service) Note(ctx context.Context, actor authz.Actor, id int64, text st
 
 // FollowUp writes a follow-up record (FLW-1): progress for the clock, and the
 // supervisor's word for a second handling.
-func (s *Service) FollowUp(ctx context.Context, actor authz.Actor, id int64, text string, r journal.Record, files []int64) (Ticket, error) {
-	return s.change(ctx, actor, PermNote, "ticket.follow_up", "ticket.followed_up", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+func (s *Service) FollowUp(ctx context.Context, actor authz.Actor, id int64, text string, r journal.Record, files []int64) (t Ticket, err error) {
+	if err := actor.Check(PermNote); err != nil {
+		return t, err
+	}
+	err = s.run.Do(ctx, actor, "ticket.follow_up", func(ctx context.Context, a *action.Action) (err error) {
+		t, err = s.FollowUpIn(ctx, a, id, text, r, files)
+		return err
+	})
+	return t, err
+}
+
+// FollowUpIn is FollowUp inside an action under way.
+func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, text string, r journal.Record, files []int64) (Ticket, error) {
+	return s.changeIn(ctx, a, PermNote, "ticket.followed_up", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
 		cfg, err := s.config(ctx, a)
 		if err != nil {
 			return err
@@ -139,10 +183,10 @@ func (s *Service) FollowUp(ctx context.Context, actor authz.Actor, id int64, tex
 			return err
 		}
 		f.Entry = entry
-		if r.NextOwnerID != actor.ID {
+		if r.NextOwnerID != a.Actor.ID {
 			f.Tell = tell(r.NextOwnerID)
 		}
-		if t.Round > 1 && (actor.ID == t.SupervisorID || t.InScope(authz.For(actor, PermSupervise))) {
+		if t.Round > 1 && (a.Actor.ID == t.SupervisorID || t.InScope(authz.For(a.Actor, PermSupervise))) {
 			if err := sla.Meet(ctx, a, id, "followed_up", sla.FollowUp); err != nil {
 				return err
 			}
