@@ -14,16 +14,30 @@ import (
 type ErrorView struct {
 	Status  int
 	Title   string
+	Code    string // the locale key, which programs may compare
 	Message string // names the remedy where there is one
 	Ref     string
 	SignIn  string // address of the sign-in page when signing in helps, else ""
 	Fields  []FieldView
+	Extra   map[string]any // further members of a JSON problem
 }
 
 // FieldView is a message at one field of a form.
 type FieldView struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
+	Field   string `json:"field" doc:"Name of the member or parameter, with dots for nested ones" example:"contacts.0.phone"`
+	Code    string `json:"code" doc:"Stable code of the message" example:"customer.phone.invalid"`
+	Message string `json:"message" doc:"What is wrong there, in the language of the request"`
+}
+
+// Problem is how errors look in JSON (RFC 9457).
+type Problem struct {
+	Title     string      `json:"title" doc:"Short name of the kind of error" example:"Needs correction"`
+	Status    int         `json:"status" doc:"The HTTP status again" example:"422"`
+	Code      string      `json:"code" doc:"Stable code of the error; compare this, never the texts" example:"customer.invalid"`
+	Message   string      `json:"message" doc:"A sentence for people, in the language of the request; it names the remedy"`
+	Detail    string      `json:"detail" doc:"The message again, under the name RFC 9457 gives it"`
+	Fields    []FieldView `json:"fields,omitempty" doc:"What is wrong where in the request"`
+	Reference string      `json:"reference" doc:"Reference number of this request; the operator finds it in the log" example:"7K2M-94QX"`
 }
 
 func tooLarge(cause *http.MaxBytesError) *fault.Error {
@@ -41,9 +55,12 @@ func size(n int64) string {
 // Status returns the HTTP status of err.
 func Status(err error) int {
 	var big *http.MaxBytesError
+	var own interface{ HTTPStatus() int }
 	switch {
 	case err == nil:
 		return http.StatusOK
+	case errors.As(err, &own):
+		return own.HTTPStatus()
 	case errors.As(err, &big):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errMalformed):
@@ -82,12 +99,19 @@ func (r *Request) errorView(err error) ErrorView {
 	v.Title = r.T("ui.error.title." + itoa(int64(v.Status)))
 	e, ok := fault.As(err)
 	if !ok || e.Kind == fault.Internal {
-		v.Message = r.T("ui.error.internal")
+		v.Code = "ui.error.internal"
+		v.Message = r.T(v.Code)
 		return v
 	}
-	v.Message = r.T(e.Key, e.Args...)
+	v.Code, v.Message = e.Key, r.T(e.Key, e.Args...)
 	for _, f := range e.Fields {
-		v.Fields = append(v.Fields, FieldView{f.Field, r.T(f.Key, f.Args...)})
+		v.Fields = append(v.Fields, FieldView{f.Field, f.Key, r.T(f.Key, f.Args...)})
+	}
+	var more interface {
+		Problem(r *Request) map[string]any
+	}
+	if errors.As(err, &more) {
+		v.Extra = more.Problem(r)
 	}
 	if e.Kind == fault.Unauthenticated && r.Actor.Kind == "" {
 		v.SignIn = r.signIn()
@@ -154,17 +178,25 @@ func (r *Request) wantsJSON() bool {
 	return strings.Contains(a, "application/json") && !strings.Contains(a, "text/html")
 }
 
-// WriteJSONError answers with an RFC 9457 problem.
+// WriteJSONError answers with v as a [Problem].
 func WriteJSONError(w http.ResponseWriter, v ErrorView) {
+	if v.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(v.Status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Status int         `json:"status"`
-		Title  string      `json:"title"`
-		Detail string      `json:"detail"`
-		Ref    string      `json:"ref"`
-		Errors []FieldView `json:"errors,omitempty"`
-	}{v.Status, v.Title, v.Message, v.Ref, v.Fields})
+	p := Problem{v.Title, v.Status, v.Code, v.Message, v.Message, v.Fields, v.Ref}
+	if len(v.Extra) == 0 {
+		_ = json.NewEncoder(w).Encode(p)
+		return
+	}
+	m := map[string]any{}
+	b, _ := json.Marshal(p)
+	_ = json.Unmarshal(b, &m)
+	for k, x := range v.Extra {
+		m[k] = x
+	}
+	_ = json.NewEncoder(w).Encode(m)
 }
 
 // WriteJSON answers with v as JSON.

@@ -281,7 +281,7 @@ func (rt *Router) ServeHTTP(hw http.ResponseWriter, hr *http.Request) {
 		}
 		e := r.errorView(fault.New(fault.NotFound, "ui.error.not_found"))
 		if status == http.StatusMethodNotAllowed {
-			e.Status = status
+			e.Status, e.Title = status, r.T("ui.error.title."+strconv.Itoa(status))
 		}
 		r.render(e)
 	}

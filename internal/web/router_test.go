@@ -150,11 +150,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 			rt := New(Config{Log: slog.New(slog.NewJSONHandler(&log, nil))})
 			rt.Handle("GET /x/{id}", Public, func(http.ResponseWriter, *Request) error { return c.err })
 			w := call(rt, "GET", "/x/5?phone=13800138000", "", "Accept", "application/json")
-			var p struct {
-				Status      int
-				Detail, Ref string
-				Errors      []FieldView
-			}
+			var p Problem
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +160,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 			if strings.Contains(w.Body.String(), "locked") {
 				t.Error("the cause leaked")
 			}
-			if p.Ref == "" || !strings.Contains(log.String(), p.Ref) {
+			if p.Reference == "" || !strings.Contains(log.String(), p.Reference) {
 				t.Error("the reference number is not in the log")
 			}
 			if n := strings.Count(log.String(), "locked"); c.status == 500 && n != 1 {
