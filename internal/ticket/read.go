@@ -136,7 +136,7 @@ var BuiltIns = []BuiltIn{
 	{Key: "mine_overdue", Group: "mine", Icon: "alert", Alert: true, Filter: Filter{Mine: true, Open: yes(), Overdue: true}},
 	{Key: "mine_waiting", Group: "mine", Icon: "message", Filter: Filter{Mine: true, States: []State{WaitingCustomer}}},
 	{Key: "mine_confirm", Group: "mine", Icon: "check", Filter: Filter{Mine: true, States: []State{AwaitingConfirmation}}},
-	{Key: "created", Group: "mine", Icon: "pencil", Filter: Filter{Created: true, Sort: ByActivity}},
+	{Key: "created", Group: "mine", Icon: "edit", Filter: Filter{Created: true, Sort: ByActivity}},
 	{Key: "watched", Group: "mine", Icon: "eye", Filter: Filter{Watched: true, Sort: ByActivity}},
 	{Key: "desk", Group: "team", Icon: "flag", Alert: true, Filter: Filter{Desk: true, Open: yes()}, Perm: PermSupervise},
 	{Key: "unassigned", Group: "team", Icon: "inbox", Filter: Filter{Unassigned: true, Open: yes()}},

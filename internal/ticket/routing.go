@@ -133,8 +133,10 @@ func (s *Service) fit(ctx context.Context, a *action.Action, user, wanted, own i
 	}
 	dep := wanted
 	if dep == 0 {
-		dep = own
-		if in, err := s.org.CanBeGiven(ctx, a, user, own, PermHandle); err != nil {
+		if dep = own; dep == 0 {
+			dep = p.DepartmentID
+		}
+		if in, err := s.org.CanBeGiven(ctx, a, user, dep, PermHandle); err != nil {
 			return placed{}, err
 		} else if !in {
 			dep = p.DepartmentID

@@ -1,0 +1,408 @@
+// Package app puts the house together. It knows everything, in one function
+// that reads from top to bottom, and decides nothing.
+package app
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/blob"
+	"bihuan/internal/clock"
+	"bihuan/internal/crypt"
+	"bihuan/internal/customer"
+	"bihuan/internal/db"
+	"bihuan/internal/event"
+	"bihuan/internal/job"
+	"bihuan/internal/notify"
+	"bihuan/internal/notify/notifyui"
+	"bihuan/internal/org"
+	"bihuan/internal/org/orgui"
+	"bihuan/internal/sla"
+	"bihuan/internal/ticket"
+	"bihuan/internal/web"
+	"bihuan/internal/web/ui"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Version of the product; set by the build.
+var Version = "0.1.0-dev"
+
+// App is a product ready to serve.
+type App struct {
+	Config    Config
+	DB        *db.DB
+	Run       *action.Runner
+	Follower  *event.Follower
+	Keys      *crypt.Keeper
+	Org       *org.Service
+	Customers *customer.Service
+	Tickets   *ticket.Service
+	Clocks    *sla.Service
+	Notify    *notify.Service
+	Files     *blob.Files
+	Queue     *job.Queue
+	Duties    *job.Duties
+	Broker    *web.Broker
+	Presence  *web.Presence
+	Sessions  *web.Sessions
+	Router    *web.Router
+	Shell     *ui.Shell
+	Metrics   *prometheus.Registry
+	Log       *slog.Logger
+
+	// FirstLogin and FirstPassword are set when Open made the first
+	// administrator; the password is kept nowhere else.
+	FirstLogin, FirstPassword string
+}
+
+// Options of Open beside the configuration; zero fields take the defaults.
+type Options struct {
+	Clock clock.Clock
+	Log   *slog.Logger
+	// Offline leaves out the copy before an upgrade and the first
+	// administrator: for commands that run beside a server.
+	Offline bool
+	Keys    *crypt.Keeper // instead of the key file
+}
+
+// Open opens the store, brings its schema up to date, seeds what a company
+// begins with and puts the house together. Close it.
+func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
+	if o.Clock == nil {
+		o.Clock = clock.Real()
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	proxies, err := cfg.proxies()
+	if err != nil {
+		return nil, err
+	}
+
+	// The store.
+	d, err := db.Open(ctx, db.Config{URL: cfg.Database, Dir: cfg.Data, Clock: o.Clock})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	if err := upgrade(ctx, d, cfg, o); err != nil {
+		return nil, err
+	}
+	keys, err := openKeys(ctx, d, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+
+	// The works.
+	follower := event.NewFollower(d)
+	run := action.NewRunner(d, follower.Wake)
+	store, err := blob.OpenFolder(filepath.Join(cfg.Data, "blobs"), o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	maxUpload := cfg.MaxUpload << 20
+	files := blob.NewFiles(run, store, maxUpload)
+	queue := job.New(d, job.Config{})
+	duties := job.NewDuties(d, job.NewLeases(d))
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	broker := web.NewBroker(o.Clock)
+
+	// The rooms.
+	organisation := org.New(run)
+	customers := customer.New(run, keys)
+	clocks := sla.New(run)
+	tickets := ticket.New(run, organisation, customers, files, keys, clocks)
+	customers.ShowTickets(tickets)
+	organisation.AddWork(tickets.Work())
+	files.Authorize("ticket", tickets.MayRead)
+
+	// The listeners.
+	notices := notify.New(d, broker)
+	follower.Listen(tickets.Indexer())
+	follower.Listen(notices.Listener())
+
+	// The face.
+	shell := &ui.Shell{
+		Nav:     navigation(),
+		Home:    "/",
+		Unread:  func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
+		SetLang: organisation.SetLang,
+	}
+	sessions := web.NewSessions(d, organisation, web.SessionConfig{Clock: o.Clock})
+	organisation.Attach(sessions)
+	rt := web.New(web.Config{Clock: o.Clock, Log: o.Log, Auth: []web.Authenticator{sessions}, Metrics: metrics, Shell: shell, TrustedProxies: proxies, HSTS: cfg.HSTS})
+	presence := web.NewPresence(broker, o.Clock, func(ctx context.Context, actor authz.Actor, id int64) (web.Audience, error) {
+		owners, dep, err := tickets.Audience(ctx, ticket.View(actor), id)
+		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
+	})
+
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Org: organisation, Customers: customers, Tickets: tickets, Clocks: clocks,
+		Notify: notices, Files: files, Queue: queue, Duties: duties, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+	a.routes()
+	a.duties()
+	a.gauges()
+	if !o.Offline {
+		if err := a.seed(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// navigation is the rail and, behind it, what is needed less often.
+func navigation() []ui.Nav {
+	return []ui.Nav{
+		{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
+		{Key: "account", Href: "/account", Icon: "user", LabelKey: "org.account.title", Menu: true},
+	}
+}
+
+func (a *App) routes() {
+	rt := a.Router
+	a.Shell.Routes(rt, org.PermManage)
+	a.Broker.Route(rt)
+	a.Presence.Route(rt)
+	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
+	notifyui.Routes(rt, a.Notify)
+	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
+		for _, to := range []struct {
+			perm authz.Permission
+			href string
+		}{{ticket.PermView, "/tickets"}, {customer.PermView, "/customers"}} {
+			if r.Actor.Can(to.perm) {
+				return r.SeeOther(w, "%s", to.href)
+			}
+		}
+		return r.SeeOther(w, "/account")
+	})
+	rt.Mount("GET /healthz", web.Public, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") }), web.NoActor())
+	rt.Mount("GET /readyz", web.Public, http.HandlerFunc(a.ready), web.NoActor())
+	rt.Mount("GET /metrics", web.Public, a.metrics(), web.NoActor())
+}
+
+// ready says whether requests can be served now: the store answers.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	if err := a.DB.Ping(ctx); err != nil {
+		a.Log.Warn("not ready", "err", err)
+		http.Error(w, "database unavailable", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// metrics answers this machine, and others with the token.
+func (a *App) metrics() http.Handler {
+	h := promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		addr, aerr := netip.ParseAddr(host)
+		local := err == nil && aerr == nil && addr.IsLoopback() && r.Header.Get("X-Forwarded-For") == ""
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !local && (a.Config.MetricsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(a.Config.MetricsToken)) != 1) {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// gauges are figures of the product itself beside those of its requests.
+func (a *App) gauges() {
+	count := func(name, help, query string) {
+		a.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			var n float64
+			if err := a.DB.Read().QueryRow(ctx, query).Scan(&n); err != nil {
+				return -1
+			}
+			return n
+		}))
+	}
+	count("bihuan_jobs_waiting", "Jobs that wait to be run.", `SELECT COUNT(*) FROM jobs WHERE state = 'available'`)
+	count("bihuan_jobs_discarded", "Jobs given up after too many failures.", `SELECT COUNT(*) FROM jobs WHERE state = 'discarded'`)
+	count("bihuan_events_unsealed", "Facts not yet in the chain.", `SELECT COUNT(*) FROM events WHERE seq IS NULL`)
+	now := a.DB.Clock().Now
+	a.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bihuan_clock_lag_seconds", Help: "How long the oldest due clock has waited to be fired."}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		var at int64
+		if err := a.DB.Read().QueryRow(ctx, `SELECT COALESCE(MIN(next_at), 0) FROM clocks WHERE state = 'running' AND next_at > 0`).Scan(&at); err != nil {
+			return -1
+		}
+		if at == 0 {
+			return 0
+		}
+		return max(0, now().Sub(db.FromMicros(at)).Seconds())
+	}))
+}
+
+// duties are what the product does by itself now and then.
+func (a *App) duties() {
+	a.Duties.Every("archive", time.Hour, func(ctx context.Context) error {
+		for {
+			n, err := a.Tickets.Archive(ctx, 200)
+			if err != nil || n < 200 {
+				return err
+			}
+		}
+	})
+	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
+	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
+	a.Duties.Every("files", time.Hour, a.Files.Sweep)
+	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)
+}
+
+// seed brings the defaults of a fresh install, and what a later version added.
+func (a *App) seed(ctx context.Context) error {
+	err := a.Run.Do(ctx, authz.System("setup"), "setup", func(ctx context.Context, act *action.Action) error {
+		if err := a.Org.Seed(ctx, act); err != nil {
+			return err
+		}
+		if err := sla.Seed(ctx, act); err != nil {
+			return err
+		}
+		deps := map[string]int64{}
+		for _, name := range []string{"客服部", "技术支持部", "售后部", "销售部", "物流部"} {
+			if d, ok, err := a.Org.DepartmentByName(ctx, act, name); err != nil {
+				return err
+			} else if ok {
+				deps[name] = d.ID
+			}
+		}
+		act.Nothing()
+		return ticket.Seed(ctx, act, deps)
+	})
+	if err != nil {
+		return fmt.Errorf("app: defaults: %w", err)
+	}
+	login, password, made, err := a.Org.FirstAdmin(ctx)
+	if err != nil {
+		return fmt.Errorf("app: first administrator: %w", err)
+	}
+	if made {
+		a.FirstLogin, a.FirstPassword = login, password
+	}
+	return nil
+}
+
+// openKeys loads the encryption keys and makes sure they are those the data
+// was sealed with: with others every sealed field would be lost without a word.
+func openKeys(ctx context.Context, d *db.DB, cfg Config, o Options) (*crypt.Keeper, error) {
+	var stored string
+	err := d.Read().QueryRow(ctx, `SELECT COALESCE(MAX(value), '') FROM settings WHERE name = 'crypt.fingerprint'`).Scan(&stored)
+	if err != nil {
+		return nil, fmt.Errorf("app: key fingerprint: %w", err)
+	}
+	keys := o.Keys
+	switch {
+	case keys != nil:
+	case cfg.Key != "":
+		keys, err = crypt.Parse(cfg.Key)
+	case stored != "":
+		keys, err = crypt.Load(cfg.KeyFile())
+	default:
+		keys, _, err = crypt.LoadOrCreate(cfg.KeyFile())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("app: encryption keys: %w", err)
+	}
+	mark := keys.Fingerprint()
+	if stored == mark {
+		return keys, nil
+	}
+	if stored != "" {
+		return nil, fmt.Errorf("app: the key file %s does not belong to this data (its mark is %s, the data wants %s): put the right key file back", cfg.KeyFile(), mark, stored)
+	}
+	err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ('crypt.fingerprint', $1, $2) ON CONFLICT (name) DO NOTHING`, mark, tx.NowMicros())
+		return err
+	})
+	return keys, err
+}
+
+// Background runs everything that goes on beside requests, until ctx ends.
+func (a *App) Background(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, f := range []func(context.Context){
+		a.Follower.Run, a.Queue.Run, a.Duties.Run,
+		func(ctx context.Context) {
+			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })
+		},
+		func(ctx context.Context) {
+			if err := a.Presence.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				a.Log.Error("presence", "err", err)
+			}
+		},
+	} {
+		wg.Go(func() { f(ctx) })
+	}
+	wg.Wait()
+}
+
+// Serve answers requests from l until ctx ends, then stops in order: no new
+// requests, running ones finish, background work ends.
+func (a *App) Serve(ctx context.Context, l net.Listener) error {
+	if err := a.Follower.StartTail(ctx); err != nil {
+		return err
+	}
+	back, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan struct{})
+	go func() { defer close(done); a.Background(back) }()
+	go func() { <-ctx.Done(); a.Broker.Close() }()
+	err := web.Serve(ctx, l, a.Router, a.Config.Grace, a.Log)
+	stop()
+	<-done
+	return err
+}
+
+// Settle does now what Background would do: clocks that are due, events to
+// their listeners, jobs. For tests and the command line.
+func (a *App) Settle(ctx context.Context) error {
+	for range 50 {
+		fired, err := a.Clocks.Sweep(ctx)
+		if err != nil {
+			return err
+		}
+		if err := a.Follower.Drain(ctx); err != nil {
+			return err
+		}
+		ran, err := a.Queue.RunDue(ctx)
+		if err != nil {
+			return err
+		}
+		if fired+ran == 0 {
+			return a.Follower.Drain(ctx)
+		}
+	}
+	return errors.New("app: does not settle")
+}
+
+// Close closes the store.
+func (a *App) Close() error {
+	a.Broker.Close()
+	return a.DB.Close()
+}

@@ -1,0 +1,722 @@
+package ticketui
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/blob"
+	"bihuan/internal/customer"
+	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
+	"bihuan/internal/journal"
+	"bihuan/internal/sla"
+	"bihuan/internal/ticket"
+	"bihuan/internal/web"
+	"bihuan/internal/web/ui"
+)
+
+// pane is one open ticket: its head, its timeline, its customer.
+type pane struct {
+	T          ticket.Ticket
+	Query      string // the reader's place in the queue: "", or "?view=…"
+	Department string
+	Category   string
+	Supervisor string
+	Prev, Next string
+	Main       *verb // the next step
+	Side       []verb
+	More       []verb
+	CanEdit    bool
+	CanWrite   bool
+	CanReply   bool
+	CanReveal  bool
+	Watching   bool
+	Registered bool // a moment ago, by the reader
+
+	Clock    *clockLine // the nearest deadline; nil: none
+	Ack      *clockLine // how the ticket was taken up in this round
+	SubDone  int
+	SubAll   int
+	Tell     *tell
+	Timeline timeline
+	Composer composer
+	Side2    side
+}
+
+// verb is a move as a button.
+type verb struct {
+	Verb ticket.Verb
+	Name string
+	Icon string
+	Key  string // letter
+	Ask  bool   // it needs a form
+	Bad  bool   // it takes something away
+}
+
+// order of prominence: what brings the ticket forward stands first.
+var order = []ticket.Verb{ticket.Acknowledge, ticket.Take, ticket.RequestConfirmation, ticket.Answer, ticket.Confirm, ticket.Assign, ticket.Ask, ticket.RequestHelp,
+	ticket.Reassign, ticket.Dispute, ticket.Resume, ticket.Decline, ticket.Withdraw, ticket.Close, ticket.Reopen, ticket.Cancel}
+
+var looks = map[ticket.Verb]struct{ icon, key string }{
+	ticket.Acknowledge: {"ok", "a"}, ticket.Take: {"ok", "t"}, ticket.RequestConfirmation: {"ok", "c"}, ticket.Answer: {"message", "y"}, ticket.Confirm: {"ok", "y"},
+	ticket.Assign: {"user", "s"}, ticket.Reassign: {"transfer", "s"}, ticket.Ask: {"help", "q"}, ticket.RequestHelp: {"subtask", "h"}, ticket.Dispute: {"thumb-down", "x"},
+	ticket.Resume: {"play", "u"}, ticket.Decline: {"undo", "d"}, ticket.Withdraw: {"undo", "u"}, ticket.Close: {"archive", "z"}, ticket.Reopen: {"refresh", "o"}, ticket.Cancel: {"x", ""},
+}
+
+// plain are the moves that need no words.
+var plain = []ticket.Verb{ticket.Take, ticket.Acknowledge, ticket.Close}
+
+func (p *pages) verbs(r *web.Request, t *ticket.Ticket) []verb {
+	allowed := p.Tickets.Allowed(r.Context(), r.Actor, t)
+	var out []verb
+	for _, v := range order {
+		if slices.Contains(allowed, v) {
+			out = append(out, verb{Verb: v, Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key,
+				Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel})
+		}
+	}
+	return out
+}
+
+// clockLine is a clock in words.
+type clockLine struct {
+	sla.Clock
+	Percent  int // of its time used
+	Left     time.Duration
+	Late     bool
+	Segments []sla.Segment
+}
+
+func lineOf(c sla.Clock, now time.Time) clockLine {
+	l := clockLine{Clock: c, Left: c.Target - c.UsedAt(now)}
+	if c.Target > 0 {
+		l.Percent = int(min(100, c.UsedAt(now)*100/c.Target))
+	}
+	l.Late = c.Missed || c.State == sla.Running && l.Left < 0
+	return l
+}
+
+// tell is what the customer has yet to be told, and how he is let in.
+type tell struct {
+	Deliveries []ticket.Delivery
+	Link, Code string
+	Confirm    bool // record his word by phone
+	Answer     bool
+	Dispute    bool
+}
+
+// side is what stands beside the ticket.
+type side struct {
+	Customer  customer.Customer
+	Contact   customer.Contact
+	Others    []customer.Contact
+	Gone      bool // the profile cannot be read any more
+	Recent    []ticket.Row
+	Children  []ticket.Row
+	Parent    *ticket.Ticket // nil: out of scope or none
+	IsChild   bool
+	Links     []ticket.Link
+	Watchers  []string
+	Ratings   []ticket.Rating
+	CanOpen   bool // the customer's own page
+	Reveal    map[string]string
+	NeedsWhy  bool
+	RevealURL string
+}
+
+// paneOf loads an open ticket with everything around it.
+func (p *pages) paneOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
+	v, err := p.headOf(r, t, keep)
+	if err != nil {
+		return nil, err
+	}
+	if v.Timeline, err = p.timelineOf(r, t, place{}); err != nil {
+		return nil, err
+	}
+	if v.Composer, err = p.composerOf(r, v, nil); err != nil {
+		return nil, err
+	}
+	return v, p.beside(r, v)
+}
+
+// headOf loads what stands above the timeline.
+func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
+	ctx, q := r.Context(), p.Tickets.DB().Read()
+	v := &pane{T: t, Query: address("", keep), Department: p.Org.DepartmentName(ctx, t.DepartmentID)}
+	if t.SupervisorID != 0 {
+		v.Supervisor = p.Org.Name(ctx, t.SupervisorID)
+	}
+	vs := p.verbs(r, &t)
+	if len(vs) > 0 {
+		v.Main, vs = &vs[0], vs[1:]
+		for _, x := range vs {
+			if len(v.Side) < 2 && !x.Bad {
+				v.Side = append(v.Side, x)
+			} else {
+				v.More = append(v.More, x)
+			}
+		}
+	}
+	live := t.State != ticket.Closed && t.State != ticket.Cancelled
+	v.CanEdit = live && r.Actor.Can(ticket.PermEdit) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermEdit)))
+	v.CanWrite = r.Actor.Can(ticket.PermNote)
+	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
+	v.CanReveal = r.Actor.Can(customer.PermReveal)
+	clocks, err := sla.Of(ctx, q, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	for _, c := range clocks {
+		l := lineOf(c, now)
+		switch {
+		case c.State == sla.Running && (v.Clock == nil || v.Clock.State != sla.Running || c.DueAt.Before(v.Clock.DueAt)):
+			v.Clock = &l
+		case c.State == sla.Paused && v.Clock == nil:
+			v.Clock = &l
+		}
+		if c.Kind == sla.Acknowledge && c.Round == t.Round {
+			v.Ack = &l
+		}
+	}
+	if v.Side2.Children, err = p.Tickets.Children(ctx, t.ID); err != nil {
+		return nil, err
+	}
+	for _, c := range v.Side2.Children {
+		v.SubAll++
+		if !c.State.Open() {
+			v.SubDone++
+		}
+	}
+	if t.ParentID == 0 {
+		if v.Tell, err = p.tellOf(r, t); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
+	ds, err := p.Tickets.Waiting(r.Context(), t.ID)
+	fresh := r.URL.Query().Get("new") != "" && t.CreatedBy == r.Actor.ID
+	if err != nil || len(ds) == 0 && !fresh {
+		return nil, err
+	}
+	scheme := "http"
+	if r.Secure() {
+		scheme = "https"
+	}
+	x := &tell{Deliveries: ds, Link: scheme + "://" + r.Host + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
+	allowed := p.Tickets.Allowed(r.Context(), r.Actor, &t)
+	x.Confirm, x.Dispute, x.Answer = slices.Contains(allowed, ticket.Confirm), slices.Contains(allowed, ticket.Dispute), slices.Contains(allowed, ticket.Answer)
+	return x, nil
+}
+
+// beside loads the customer's side.
+func (p *pages) beside(r *web.Request, v *pane) error {
+	ctx, q, t := r.Context(), p.Tickets.DB().Read(), v.T
+	s := &v.Side2
+	card, err := p.Customers.Card(ctx, q, t.CustomerID)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		s.Gone = true
+	case err != nil:
+		return err
+	}
+	s.Customer = card
+	for _, c := range card.Contacts {
+		if c.ID == t.ContactID || t.ContactID == 0 && s.Contact.ID == 0 {
+			s.Contact = c
+		} else {
+			s.Others = append(s.Others, c)
+		}
+	}
+	s.CanOpen = !s.Gone && customer.View(r.Actor).Matches([]int64{card.OwnerID, card.CreatedBy}, card.DepartmentID)
+	if s.Recent, err = p.Tickets.OfCustomer(ctx, ticket.View(r.Actor), t.CustomerID, 7); err != nil {
+		return err
+	}
+	s.Recent = slices.DeleteFunc(s.Recent, func(x ticket.Row) bool { return x.ID == t.ID })
+	if s.Links, err = p.Tickets.Links(ctx, ticket.View(r.Actor), t.ID); err != nil {
+		return err
+	}
+	if s.IsChild = t.ParentID != 0; s.IsChild {
+		if parent, err := p.Tickets.Get(ctx, ticket.View(r.Actor), t.ParentID); err == nil {
+			s.Parent = &parent
+		} else if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	watchers, err := p.Tickets.Watchers(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	for _, w := range watchers {
+		v.Watching = v.Watching || w == r.Actor.ID
+		s.Watchers = append(s.Watchers, p.Org.Name(ctx, w))
+	}
+	if t.Rating > 0 || t.Round > 1 {
+		if s.Ratings, err = ticket.Ratings(ctx, q, t.ID); err != nil {
+			return err
+		}
+	}
+	if t.CategoryID != 0 {
+		cs, err := ticket.Categories(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, c := range cs {
+			if c.ID == t.CategoryID {
+				v.Category = c.Name
+			}
+		}
+	}
+	return nil
+}
+
+// timeline is a stretch of what was said and done.
+type timeline struct {
+	T       ticket.Ticket
+	Query   string
+	Lines   []line
+	Files   []attachment // of the description
+	From    int64        // id of the first line shown
+	Last    int64
+	Earlier bool // there is older
+	Later   bool // there is newer
+}
+
+// line is one entry as it is read.
+type line struct {
+	ID      int64
+	Kind    string // css: customer, reply, note, followup, sys
+	Name    string // of the kind, in the reader's language
+	Author  string
+	Text    string
+	Reason  string
+	At      time.Time
+	Via     string // who wrote it down for the customer
+	Record  *journal.Record
+	Private bool
+	Files   []attachment
+}
+
+type attachment struct {
+	ID      int64
+	Name    string
+	Size    int64
+	Picture bool
+}
+
+// place says which stretch: before or after an entry, from an entry on, around
+// one; the zero place is the newest.
+type place struct{ Before, After, From, Around int64 }
+
+const stretch = 30
+
+func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline, error) {
+	ctx, q := r.Context(), p.Tickets.DB().Read()
+	tl := timeline{T: t}
+	pg := journal.Page{Limit: stretch, Before: at.Before}
+	switch {
+	case at.After > 0:
+		pg.After = at.After
+	case at.From > 0:
+		pg.After, pg.Limit = at.From-1, 500
+	case at.Around > 0:
+		pg.Before = at.Around + stretch/2
+	}
+	es, more, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, pg)
+	if err != nil {
+		return tl, err
+	}
+	if pg.After > 0 {
+		tl.Later = more
+		if at.From > 0 {
+			before, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{Before: at.From, Limit: 1})
+			if err != nil {
+				return tl, err
+			}
+			tl.Earlier = len(before) > 0
+		}
+	} else {
+		tl.Earlier = more
+		if at.Around > 0 && len(es) > 0 {
+			after, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{After: es[len(es)-1].ID, Limit: 1})
+			if err != nil {
+				return tl, err
+			}
+			tl.Later = len(after) > 0
+		}
+	}
+	ids := make([]int64, len(es))
+	for i, e := range es {
+		ids[i] = e.ID
+	}
+	fs, err := p.Files.OfEntries(ctx, q, ids)
+	if err != nil {
+		return tl, err
+	}
+	if at.Before == 0 && at.After == 0 {
+		own, err := p.Files.Of(ctx, q, "ticket", t.ID)
+		if err != nil {
+			return tl, err
+		}
+		tl.Files = attachments(slices.DeleteFunc(own, func(f blob.File) bool { return f.Owner.EntryID != 0 }))
+	}
+	for _, e := range es {
+		tl.Lines = append(tl.Lines, lineFor(r.Lang, t, e, attachments(fs[e.ID])))
+	}
+	if n := len(es); n > 0 {
+		tl.From, tl.Last = es[0].ID, es[n-1].ID
+	}
+	return tl, nil
+}
+
+func attachments(fs []blob.File) []attachment {
+	var out []attachment
+	for _, f := range fs {
+		out = append(out, attachment{f.ID, f.Name, f.Size, blob.Inline(f.MIME)})
+	}
+	return out
+}
+
+func lineFor(l i18n.Lang, t ticket.Ticket, e journal.Entry, fs []attachment) line {
+	x := line{ID: e.ID, Kind: string(e.Kind), Name: i18n.T(l, "journal.kind."+string(e.Kind)), Author: e.AuthorName, Text: e.Body, At: e.CreatedAt, Files: fs}
+	if e.AuthorKind == authz.Worker {
+		x.Author = i18n.T(l, "journal.kind.system")
+	}
+	switch e.Kind {
+	case journal.Customer:
+		if e.AuthorKind == authz.User {
+			x.Via = x.Author
+		}
+		if e.AuthorKind != authz.Customer || x.Author == "" {
+			x.Author = t.CustomerName
+		}
+	case journal.Question:
+		x.Kind = "reply question"
+	case journal.FollowUp:
+		x.Kind = "followup"
+		rec := e.Record()
+		x.Record = &rec
+	case journal.Note:
+		x.Private = true
+	case journal.Move, journal.System:
+		x.Kind = "sys"
+		m := e.Moved()
+		x.Text, x.Reason = m.Say(l), m.Reason
+	}
+	return x
+}
+
+// show answers with the ticket: the whole workspace, or its two panes.
+func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	if r.IsFragment() && r.Target() != "main" {
+		s, err := p.selected(r)
+		if err != nil {
+			return err
+		}
+		v, err := p.paneOf(r, t, s.keep)
+		if err != nil {
+			return err
+		}
+		return workspacePage.Fragment(w, r, "opened", workspace{Pane: v}, ui.Into("customer", "#cust", "innerHTML"))
+	}
+	return p.renderTicket(w, r, t, nil)
+}
+
+// renderTicket draws the workspace around a ticket; change may alter the pane.
+func (p *pages) renderTicket(w http.ResponseWriter, r *web.Request, t ticket.Ticket, change func(*pane)) error {
+	ws, s, err := p.lists(r, t.Number, true)
+	if err != nil {
+		return err
+	}
+	if ws.Pane, err = p.paneOf(r, t, s.keep); err != nil {
+		return err
+	}
+	for i, x := range ws.Queue.Rows {
+		if x.ID == t.ID {
+			if i > 0 {
+				ws.Pane.Prev = ws.Queue.Rows[i-1].Href
+			}
+			if i+1 < len(ws.Queue.Rows) {
+				ws.Pane.Next = ws.Queue.Rows[i+1].Href
+			}
+		}
+	}
+	if n := entryOf(r); n > 0 {
+		if ws.Pane.Timeline, err = p.timelineOf(r, t, place{Around: n}); err != nil {
+			return err
+		}
+	}
+	if change != nil {
+		change(ws.Pane)
+	}
+	return workspacePage.Render(w, r, chrome(r, t.Number+" "+t.Title, true), ws)
+}
+
+func entryOf(r *web.Request) int64 {
+	f := r.Blank()
+	f.Values = r.URL.Query()
+	return f.ID("entry")
+}
+
+// changed answers an action on a ticket: with the parts that differ, or by
+// sending the browser to the ticket. A ticket that is no longer the reader's to
+// see sends him to his queue.
+func (p *pages) changed(w http.ResponseWriter, r *web.Request, t ticket.Ticket, extra ...ui.Part) error {
+	s, err := p.selected(r)
+	if err != nil {
+		return err
+	}
+	t, err = p.Tickets.Get(r.Context(), ticket.View(r.Actor), t.ID)
+	if fault.Is(err, fault.NotFound) {
+		r.Flash(w, "", "ticket.passed_on")
+		return r.SeeOther(w, "%s", address("/tickets", s.keep))
+	}
+	if err != nil {
+		return err
+	}
+	if !r.IsFragment() {
+		return r.SeeOther(w, "%s", address("/tickets/"+t.Number, s.keep))
+	}
+	v, err := p.refreshed(r, t, s.keep)
+	if err != nil {
+		return err
+	}
+	return workspacePage.Parts(w, r, workspace{Pane: v}, append(parts(), extra...)...)
+}
+
+// refreshed loads a pane again, from the first line the browser shows on.
+func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
+	v, err := p.headOf(r, t, keep)
+	if err != nil {
+		return nil, err
+	}
+	f := r.Input()
+	if v.Timeline, err = p.timelineOf(r, t, place{From: f.ID("tlfrom")}); err != nil {
+		return nil, err
+	}
+	v.Timeline.Query = v.Query
+	if v.Composer, err = p.composerOf(r, v, nil); err != nil {
+		return nil, err
+	}
+	return v, p.beside(r, v)
+}
+
+// parts are what a change may touch; the composer stays, somebody may be
+// writing in it.
+func parts() []ui.Part {
+	return []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph"), ui.Into("customer", "#cust", "innerMorph"), ui.Into("writable", "#writable", "innerMorph")}
+}
+
+// live refreshes the pane after something has happened to its ticket.
+func (p *pages) live(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if fault.Is(err, fault.NotFound) {
+		w.WriteHeader(http.StatusNoContent) // reassigned away while it was open: what is on the screen stays until he goes on
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, err := p.selected(r)
+	if err != nil {
+		return err
+	}
+	v, err := p.refreshed(r, t, s.keep)
+	if err != nil {
+		return err
+	}
+	return workspacePage.Parts(w, r, workspace{Pane: v}, parts()...)
+}
+
+// showTimeline answers with an older or newer stretch.
+func (p *pages) showTimeline(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	f := r.Blank()
+	f.Values = r.URL.Query()
+	at := place{Before: f.ID("before"), After: f.ID("after")}
+	if at == (place{}) {
+		return r.SeeOther(w, "/tickets/%s", t.Number)
+	}
+	tl, err := p.timelineOf(r, t, at)
+	if err != nil {
+		return err
+	}
+	if !r.IsFragment() { // before the script: the workspace with that stretch
+		return p.renderTicket(w, r, t, func(v *pane) { v.Timeline = tl })
+	}
+	name := "older"
+	if at.After > 0 {
+		name = "newer"
+	}
+	return workspacePage.Fragment(w, r, name, workspace{Pane: &pane{T: t, Timeline: tl}})
+}
+
+// clocksView answers "why was this late".
+type clocksView struct {
+	T      ticket.Ticket
+	Clocks []clockLine
+}
+
+func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	ctx, q := r.Context(), p.Tickets.DB().Read()
+	cs, err := sla.Of(ctx, q, t.ID)
+	if err != nil {
+		return err
+	}
+	v := clocksView{T: t}
+	for _, c := range slices.Backward(cs) {
+		l := lineOf(c, r.Now())
+		if l.Segments, err = sla.Segments(ctx, q, c.ID); err != nil {
+			return err
+		}
+		v.Clocks = append(v.Clocks, l)
+	}
+	if r.IsFragment() {
+		return clocksPage.Fragment(w, r, "clocks", v)
+	}
+	return clocksPage.Render(w, r, sheet(r, r.T("ticket.clocks.title"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)
+}
+
+func (p *pages) told(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	if err := p.Tickets.Told(r.Context(), r.Actor, t.ID); err != nil {
+		return err
+	}
+	return p.changed(w, r, t)
+}
+
+func (p *pages) watch(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	if err := p.Tickets.Watch(r.Context(), r.Actor, t.ID, r.Input().Bool("on")); err != nil {
+		return err
+	}
+	return p.changed(w, r, t)
+}
+
+// revealView is one sensitive value of a contact.
+type revealView struct {
+	URL     string
+	Field   string
+	Masked  string
+	Clear   string
+	Contact int64
+	Form    *web.Form
+	Ask     bool // the administrator wants a reason
+}
+
+// reveal shows a contact's value in clear to somebody who sees the ticket; who
+// asked is on record (CUS-17).
+func (p *pages) reveal(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	contact, err := r.PathID("contact")
+	if err != nil {
+		return err
+	}
+	f := r.Input()
+	v := revealView{URL: r.URL.Path, Field: f.String("field"), Contact: contact, Form: f, Masked: f.String("masked")}
+	v.Clear, err = p.Customers.RevealVia(r.Context(), r.Actor, t.CustomerID, contact, customer.Field(v.Field), f.String("reason"), ticket.Subject(t.ID))
+	if fault.Is(err, fault.Invalid) && slices.Contains(customer.ContactFields, customer.Field(v.Field)) {
+		c, cerr := p.Customers.Contact(r.Context(), p.Tickets.DB().Read(), contact)
+		if cerr != nil || c.CustomerID != t.CustomerID {
+			return err
+		}
+		v.Masked = map[customer.Field]string{customer.Phone: c.Phone, customer.Email: c.Email, customer.Wechat: c.Wechat}[customer.Field(v.Field)]
+		v.Ask = true
+		if !f.Has("reason") { // first he is asked
+			if r.IsFragment() {
+				return revealPage.Fragment(w, r, "value", v)
+			}
+			return revealPage.Render(w, r, sheet(r, r.T("ticket.reveal"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)
+		}
+		if r.IsFragment() {
+			return revealPage.InvalidFragment(w, r, err, f, "value", v)
+		}
+		return revealPage.Invalid(w, r, err, f, sheet(r, r.T("ticket.reveal"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)
+	}
+	if err != nil {
+		return err
+	}
+	if r.IsFragment() {
+		return revealPage.Fragment(w, r, "value", v)
+	}
+	return revealPage.Render(w, r, sheet(r, r.T("ticket.reveal"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)
+}
+
+// colleagues suggests people to mention: [{id, label, note}].
+func (p *pages) colleagues(w http.ResponseWriter, r *web.Request) error {
+	type option struct {
+		ID    int64  `json:"id"`
+		Label string `json:"label"`
+		Note  string `json:"note"`
+	}
+	q := strings.TrimSpace(r.URL.Query().Get("q"))
+	people, err := p.Org.Colleagues(r.Context(), r.Actor, q, 0, "", 8)
+	if err != nil {
+		return err
+	}
+	out := []option{}
+	for _, x := range people {
+		out = append(out, option{x.ID, x.Name, x.Department})
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+// mentions finds the colleagues named behind an @ in text: the longest name that
+// fits, of somebody active.
+func (p *pages) mentions(ctx context.Context, r *web.Request, text string) ([]int64, error) {
+	if !strings.ContainsAny(text, "@＠") {
+		return nil, nil
+	}
+	people, err := p.Org.Colleagues(ctx, r.Actor, "", 0, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []int64
+	rest := strings.ReplaceAll(text, "＠", "@")
+	for {
+		i := strings.IndexByte(rest, '@')
+		if i < 0 {
+			return out, nil
+		}
+		rest = rest[i+1:]
+		best, long := int64(0), 0
+		for _, x := range people {
+			for _, n := range []string{x.Name, x.Login} {
+				if len(n) > long && strings.HasPrefix(rest, n) {
+					best, long = x.ID, len(n)
+				}
+			}
+		}
+		if best != 0 && !slices.Contains(out, best) {
+			out = append(out, best)
+		}
+	}
+}

@@ -1,0 +1,404 @@
+package ticketui
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bihuan/internal/db"
+	"bihuan/internal/fault"
+	"bihuan/internal/ticket"
+	"bihuan/internal/web"
+	"bihuan/internal/web/ui"
+)
+
+// workspace is the whole page.
+type workspace struct {
+	Groups    []viewGroup
+	Queue     queue
+	Form      *web.Form // search and filter, as they were typed
+	Pane      *pane     // the ticket that is open; nil: none
+	CanCreate bool
+
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
+}
+
+type viewGroup struct {
+	Title string
+	Views []viewLink
+}
+
+type viewLink struct {
+	Href, Icon, Name, Count string
+	Alert, Current          bool
+	Saved                   int64 // id of an own view; 0: built in
+}
+
+type queue struct {
+	View, Saved string // what the form sends along
+	Title       string
+	Count       string
+	Narrowed    bool   // by search or filter
+	Self        string // address of this list
+	Clear       string // address without search and filter
+	Next        string // address of what follows; "" at the end
+	Sort        ticket.Sort
+	Sorts       []sortLink
+	Rows        []row
+}
+
+type sortLink struct {
+	Name, Href string
+	Current    bool
+}
+
+type row struct {
+	ticket.Row
+	Href    string
+	Current bool
+}
+
+// selection is what the address says about the queue.
+type selection struct {
+	filter ticket.Filter
+	form   *web.Form
+	saved  []ticket.SavedView // all own views
+	view   string
+	own    int64 // id of the own view shown; 0: none
+	name   string
+	keep   url.Values // what links carry along
+	narrow bool
+}
+
+// narrowing are the fields of the filter panel.
+var narrowing = []string{"type", "class", "category", "priority", "urgency", "channel", "level", "department", "assignee", "from", "to"}
+
+// standard is the view somebody begins with.
+func standard(r *web.Request) string {
+	switch {
+	case r.Actor.Can(ticket.PermHandle):
+		return "mine"
+	case r.Actor.Can(ticket.PermCreate):
+		return "created"
+	}
+	return "all"
+}
+
+// selected reads the address. What it does not understand it leaves out: a
+// queue is shown in any case.
+func (p *pages) selected(r *web.Request) (selection, error) {
+	f := r.Blank()
+	f.Values = r.URL.Query()
+	return p.selection(r, f)
+}
+
+func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) {
+	s.form, s.keep = f, url.Values{}
+	typed := f.Has("type") // the panel was sent, even if all of it is empty
+	if s.saved, err = p.Tickets.SavedViews(r.Context(), r.Actor); err != nil {
+		return s, err
+	}
+	s.view = f.String("view")
+	if !slices.ContainsFunc(ticket.BuiltIns, func(v ticket.BuiltIn) bool {
+		return v.Key == s.view && (v.Perm == "" || r.Actor.Can(v.Perm))
+	}) {
+		s.view = standard(r)
+	}
+	if own, _ := strconv.ParseInt(f.String("saved"), 10, 64); own > 0 {
+		for _, v := range s.saved {
+			if v.ID != own {
+				continue
+			}
+			s.own, s.name, s.view = v.ID, v.Name, v.Filter.View
+			if !typed { // shown as it was saved
+				s.filter = v.Filter
+				fill(f, v.Filter, r)
+			}
+		}
+	}
+	if s.name == "" {
+		s.name = r.T("ticket.view." + s.view)
+	}
+	code := func(name string, codes []string) string {
+		if v := f.String(name); slices.Contains(codes, v) {
+			return v
+		}
+		return ""
+	}
+	number := func(name string) int64 { n, _ := strconv.ParseInt(f.String(name), 10, 64); return max(n, 0) }
+	from, to := f.Date("from"), f.Date("to")
+	if !to.IsZero() {
+		to = to.AddDate(0, 0, 1)
+	}
+	s.filter = ticket.Filter{View: s.view, Type: code("type", ticket.Types), Class: code("class", ticket.Classes), Category: number("category"),
+		Priority: code("priority", ticket.Priorities), Urgency: code("urgency", ticket.Urgencies), Channel: code("channel", ticket.Channels),
+		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"),
+		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
+		States: s.filter.States, Open: s.filter.Open}
+	if r := []rune(s.filter.Text); len(r) > 100 {
+		s.filter.Text = string(r[:100])
+	}
+	if !slices.Contains(ticket.Sorts, s.filter.Sort) {
+		s.filter.Sort = ""
+	}
+	for _, n := range append([]string{"q"}, narrowing...) {
+		if v := f.String(n); v != "" {
+			s.narrow = true
+			if s.own == 0 || typed {
+				s.keep.Set(n, v)
+			}
+		}
+	}
+	if s.own != 0 {
+		s.keep.Set("saved", id(s.own))
+		if typed && !s.keep.Has("type") {
+			s.keep.Set("type", "")
+		}
+	} else if s.view != standard(r) {
+		s.keep.Set("view", s.view)
+	}
+	if s.filter.Sort != "" {
+		s.keep.Set("sort", string(s.filter.Sort))
+	}
+	if err := f.Err(); err != nil {
+		f.Explain(err)
+	}
+	return s, nil
+}
+
+// fill puts a saved filter into the fields of the panel.
+func fill(f *web.Form, v ticket.Filter, r *web.Request) {
+	set := func(name, value string) {
+		if value != "" && value != "0" {
+			f.Values.Set(name, value)
+		}
+	}
+	set("type", v.Type)
+	set("class", v.Class)
+	set("category", id(v.Category))
+	set("priority", v.Priority)
+	set("urgency", v.Urgency)
+	set("channel", v.Channel)
+	set("level", v.Level)
+	set("department", id(v.Department))
+	set("assignee", id(v.Assignee))
+	if !f.Has("q") {
+		set("q", v.Text)
+	}
+	if !f.Has("sort") {
+		set("sort", string(v.Sort))
+	}
+	if v.From != 0 {
+		set("from", db.FromMicros(v.From).In(r.Location()).Format("2006-01-02"))
+	}
+	if v.To != 0 {
+		set("to", db.FromMicros(v.To).In(r.Location()).AddDate(0, 0, -1).Format("2006-01-02"))
+	}
+}
+
+// queueOf loads the list that s selects; open is the ticket shown beside it.
+func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error) {
+	page, err := p.Tickets.List(r.Context(), ticket.View(r.Actor), s.filter)
+	if fault.Is(err, fault.Invalid) && s.filter.After != "" {
+		s.filter.After = "" // an old bookmark: from the start
+		page, err = p.Tickets.List(r.Context(), ticket.View(r.Actor), s.filter)
+	}
+	if err != nil {
+		return queue{}, err
+	}
+	q := queue{View: s.view, Title: s.name, Narrowed: s.narrow, Self: address("/tickets", s.keep), Sort: s.filter.Sort}
+	base := url.Values{}
+	if s.own != 0 {
+		q.Saved = id(s.own)
+		base.Set("saved", q.Saved)
+	} else if s.view != standard(r) {
+		base.Set("view", s.view)
+	}
+	q.Clear = address("/tickets", base)
+	if q.Sort == "" {
+		if q.Sort = ticket.FindView(s.view).Filter.Sort; q.Sort == "" {
+			q.Sort = ticket.ByDue
+		}
+	}
+	for _, o := range ticket.Sorts {
+		k := maps.Clone(s.keep)
+		k.Set("sort", string(o))
+		q.Sorts = append(q.Sorts, sortLink{r.T("ticket.sort." + string(o)), address("/tickets", k), o == q.Sort})
+	}
+	if page.Next != "" {
+		k := maps.Clone(s.keep)
+		k.Set("after", page.Next)
+		q.Next = address("/tickets", k)
+	}
+	tail := address("", s.keep)
+	q.Rows = make([]row, len(page.Rows))
+	for i, x := range page.Rows {
+		q.Rows[i] = row{x, "/tickets/" + x.Number + tail, x.Number == open}
+	}
+	return q, nil
+}
+
+// groups are the views with their live counts, and the count of the list shown.
+func (p *pages) groups(r *web.Request, s selection) (gs []viewGroup, shown string, err error) {
+	var fs []ticket.Filter
+	var links []*viewLink
+	add := func(title string, l viewLink, f ticket.Filter) {
+		if len(gs) == 0 || gs[len(gs)-1].Title != title {
+			gs = append(gs, viewGroup{Title: title})
+		}
+		g := &gs[len(gs)-1]
+		g.Views = append(g.Views, l)
+		fs = append(fs, f)
+	}
+	for _, v := range ticket.BuiltIns {
+		if v.Perm != "" && !r.Actor.Can(v.Perm) {
+			continue
+		}
+		k := url.Values{}
+		if v.Key != standard(r) {
+			k.Set("view", v.Key)
+		}
+		add(r.T("ticket.view.group."+v.Group), viewLink{Href: address("/tickets", k), Icon: v.Icon, Name: r.T("ticket.view." + v.Key), Alert: v.Alert,
+			Current: s.own == 0 && v.Key == s.view}, ticket.Filter{View: v.Key})
+	}
+	for _, v := range s.saved {
+		add(r.T("ticket.view.group.saved"), viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: "star", Name: v.Name, Current: v.ID == s.own, Saved: v.ID}, v.Filter)
+	}
+	for i := range gs {
+		for j := range gs[i].Views {
+			links = append(links, &gs[i].Views[j])
+		}
+	}
+	if s.narrow {
+		fs = append(fs, s.filter)
+	}
+	counts, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), fs)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, l := range links {
+		l.Count = bounded(counts[i])
+		l.Alert = l.Alert && counts[i] > 0
+		if l.Current {
+			shown = l.Count
+		}
+	}
+	if s.narrow {
+		shown = bounded(counts[len(links)])
+	}
+	return gs, shown, nil
+}
+
+func bounded(n int) string {
+	if n > ticket.MaxCount {
+		return strconv.Itoa(ticket.MaxCount) + "+"
+	}
+	return strconv.Itoa(n)
+}
+
+// lists loads everything but the ticket.
+func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s selection, err error) {
+	if s, err = p.selected(r); err != nil {
+		return ws, s, err
+	}
+	ws.Form, ws.CanCreate = s.form, r.Actor.Can(ticket.PermCreate)
+	if ws.Queue, err = p.queueOf(r, s, open); err != nil {
+		return ws, s, err
+	}
+	if ws.Groups, ws.Queue.Count, err = p.groups(r, s); err != nil || !whole {
+		return ws, s, err
+	}
+	ws.Types, ws.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
+	ws.Priorities, ws.Urgencies = options(r, "ticket.priority.", ticket.Priorities), options(r, "ticket.urgency.", ticket.Urgencies)
+	ws.Channels, ws.Levels = options(r, "ticket.channel.", ticket.Channels), options(r, "ticket.level.", ticket.Levels)
+	if ws.Categories, err = p.categories(r); err != nil {
+		return ws, s, err
+	}
+	if ws.Departments, err = p.departments(r, id); err != nil {
+		return ws, s, err
+	}
+	if r.Actor.Can(ticket.PermView) {
+		ws.People, err = p.people(r, r.Actor.DepartmentID, "")
+	}
+	return ws, s, err
+}
+
+// shown is the number of the ticket that the browser shows, "" for none.
+func shown(r *web.Request) string {
+	if u := r.CurrentURL(); u != nil {
+		if n, ok := strings.CutPrefix(u.Path, "/tickets/"); ok && !strings.Contains(n, "/") {
+			return n
+		}
+	}
+	return ""
+}
+
+func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
+	if r.IsFragment() && r.Target() != "main" {
+		if r.Target() == "more" {
+			s, err := p.selected(r)
+			if err != nil {
+				return err
+			}
+			q, err := p.queueOf(r, s, shown(r))
+			if err != nil {
+				return err
+			}
+			return workspacePage.Fragment(w, r, "rows", workspace{Queue: q})
+		}
+		ws, _, err := p.lists(r, shown(r), false)
+		if err != nil {
+			return err
+		}
+		name := "queue"
+		if r.Target() == "qlive" {
+			name = "qlive"
+		}
+		return workspacePage.Fragment(w, r, name, ws, ui.Into("views", "#views", "innerMorph"))
+	}
+	ws, s, err := p.lists(r, "", true)
+	if err != nil {
+		return err
+	}
+	return workspacePage.Render(w, r, chrome(r, s.name, false), ws)
+}
+
+// saveView keeps search and filter under a name of the person's own.
+func (p *pages) saveView(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	name := f.String("name")
+	s, err := p.selection(r, f)
+	if err != nil {
+		return err
+	}
+	n, err := p.Tickets.SaveView(r.Context(), r.Actor, name, s.filter)
+	if err != nil {
+		f.Explain(err)
+		if r.IsFragment() {
+			return workspacePage.InvalidFragment(w, r, err, f, "saveview", workspace{Form: f})
+		}
+		ws, _, lerr := p.lists(r, "", true)
+		if lerr != nil {
+			return lerr
+		}
+		ws.Form = f
+		return workspacePage.Invalid(w, r, err, f, chrome(r, r.T("ticket.nav"), false), ws)
+	}
+	r.Flash(w, "green", "ticket.view.saved", name)
+	return r.SeeOther(w, "/tickets?saved=%d", n)
+}
+
+func (p *pages) deleteView(w http.ResponseWriter, r *web.Request) error {
+	n, err := r.PathID("id")
+	if err != nil {
+		return err
+	}
+	if err := p.Tickets.DeleteView(r.Context(), r.Actor, n); err != nil {
+		return err
+	}
+	r.Flash(w, "green", "ticket.view.deleted")
+	return r.SeeOther(w, "/tickets")
+}
