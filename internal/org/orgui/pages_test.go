@@ -52,6 +52,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	rt := web.New(web.Config{Clock: c, Auth: []web.Authenticator{sessions}, Shell: &ui.Shell{Nav: Nav()}})
+	(&ui.Shell{}).Routes(rt, org.PermManage)
 	Routes(rt, s, sessions, c)
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		_, err := w.Write([]byte("desk of " + r.Actor.Name))
