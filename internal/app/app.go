@@ -22,6 +22,7 @@ import (
 	"bihuan/internal/clock"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
+	"bihuan/internal/customer/customerui"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/job"
@@ -31,6 +32,7 @@ import (
 	"bihuan/internal/org/orgui"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
+	"bihuan/internal/ticket/settingsui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 
@@ -171,10 +173,12 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 // navigation is the rail and, behind it, what is needed less often.
 func navigation() []ui.Nav {
-	return []ui.Nav{
+	nav := []ui.Nav{
+		{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
-		{Key: "account", Href: "/account", Icon: "user", LabelKey: "org.account.title", Menu: true},
 	}
+	nav = append(nav, orgui.Nav()...)
+	return append(nav, settingsui.Nav())
 }
 
 func (a *App) routes() {
@@ -183,6 +187,8 @@ func (a *App) routes() {
 	a.Broker.Route(rt)
 	a.Presence.Route(rt)
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
+	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
+	settingsui.Routes(rt, a.Tickets, a.Org)
 	notifyui.Routes(rt, a.Notify)
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

@@ -1,0 +1,370 @@
+package ticket
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/db"
+	"bihuan/internal/event"
+	"bihuan/internal/fault"
+	"bihuan/internal/number"
+	"bihuan/internal/sla"
+)
+
+// What an administrator changes in the browser (GOV-5). Each change is one
+// action with what was before and what is now.
+
+func (s *Service) configure(ctx context.Context, actor authz.Actor, name, kind string, id int64, fn func(ctx context.Context, a *action.Action) ([]event.Change, error)) error {
+	if err := actor.Check(PermConfigure); err != nil {
+		return err
+	}
+	return s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error {
+		changes, err := fn(ctx, a)
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 {
+			a.Nothing()
+			return nil
+		}
+		a.Record(event.Event{Kind: kind, Subject: event.Subject{Type: "ticket_settings", ID: id}, Data: map[string]any{"changes": changes}})
+		return nil
+	})
+}
+
+// Matrix is the priority of each urgency and customer level.
+type Matrix map[string]map[string]string
+
+// PriorityMatrix returns the matrix in force.
+func PriorityMatrix(ctx context.Context, q db.Querier) (Matrix, error) {
+	m := Matrix{}
+	for _, u := range Urgencies {
+		m[u] = map[string]string{}
+		for _, l := range Levels {
+			p, err := Priority(ctx, q, u, l)
+			if err != nil {
+				return nil, err
+			}
+			m[u][l] = p
+		}
+	}
+	return m, nil
+}
+
+// SetMatrix changes the matrix; tickets registered later follow it (TKT-3).
+func (s *Service) SetMatrix(ctx context.Context, actor authz.Actor, m Matrix) error {
+	return s.configure(ctx, actor, "ticket.set_matrix", "ticket.matrix_changed", 0, func(ctx context.Context, a *action.Action) (out []event.Change, err error) {
+		old, err := PriorityMatrix(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range Urgencies {
+			for _, l := range Levels {
+				p := m[u][l]
+				if !slices.Contains(Priorities, p) {
+					return nil, fault.Invalidf("ticket.invalid").Field(u+"."+l, "ticket.need_choice")
+				}
+				if p == old[u][l] {
+					continue
+				}
+				if _, err := a.Exec(ctx, `INSERT INTO priority_matrix (urgency, level, priority) VALUES ($1, $2, $3) ON CONFLICT (urgency, level) DO UPDATE SET priority = excluded.priority`, u, l, p); err != nil {
+					return nil, fmt.Errorf("ticket: matrix: %w", err)
+				}
+				out = append(out, event.Change{Field: u + "." + l, Old: old[u][l], New: p})
+			}
+		}
+		return out, nil
+	})
+}
+
+// Route sends requests of a type and class ("" is any) to a department (TKT-5).
+type Route struct {
+	ID           int64
+	Type, Class  string
+	DepartmentID int64
+}
+
+// Routes returns the routes, the most particular first.
+func Routes(ctx context.Context, q db.Querier) ([]Route, error) {
+	rows, err := q.Query(ctx, `SELECT id, type, class, department_id FROM routes
+		ORDER BY (CASE WHEN type <> '' THEN 2 ELSE 0 END) + (CASE WHEN class <> '' THEN 1 ELSE 0 END) DESC, id`)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: routes: %w", err)
+	}
+	defer rows.Close()
+	var out []Route
+	for rows.Next() {
+		var r Route
+		if err := rows.Scan(&r.ID, &r.Type, &r.Class, &r.DepartmentID); err != nil {
+			return nil, fmt.Errorf("ticket: routes: %w", err)
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// SetRoute stores the route for a type and class; department 0 removes it.
+func (s *Service) SetRoute(ctx context.Context, actor authz.Actor, r Route) error {
+	return s.configure(ctx, actor, "ticket.set_route", "ticket.route_changed", 0, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
+		e := fault.Invalidf("ticket.invalid")
+		if r.Type != "" && !slices.Contains(Types, r.Type) {
+			e.Field("type", "ticket.need_choice")
+		}
+		if r.Class != "" && !slices.Contains(Classes, r.Class) {
+			e.Field("class", "ticket.need_choice")
+		}
+		var was string
+		all, err := Routes(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			if o.Type == r.Type && o.Class == r.Class {
+				was = s.org.DepartmentName(ctx, o.DepartmentID)
+			}
+		}
+		now := ""
+		if r.DepartmentID != 0 {
+			d, ok, err := s.org.Department(ctx, a, r.DepartmentID)
+			if err != nil {
+				return nil, err
+			}
+			if !ok || !d.Active {
+				e.Field("department", "ticket.department_unknown")
+			}
+			now = d.Name
+		}
+		if err := e.OrNil(); err != nil {
+			return nil, err
+		}
+		if now == "" {
+			if r.Type == "" && r.Class == "" {
+				return nil, fault.New(fault.Conflict, "ticket.route_last")
+			}
+			_, err = a.Exec(ctx, `DELETE FROM routes WHERE type = $1 AND class = $2`, r.Type, r.Class)
+		} else {
+			_, err = a.Exec(ctx, `INSERT INTO routes (type, class, department_id) VALUES ($1, $2, $3) ON CONFLICT (type, class) DO UPDATE SET department_id = excluded.department_id`, r.Type, r.Class, r.DepartmentID)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ticket: route: %w", err)
+		}
+		if was == now {
+			return nil, nil
+		}
+		return []event.Change{{Field: "route " + r.Type + "/" + r.Class, Old: was, New: now}}, nil
+	})
+}
+
+// AllCategories returns the categories with the inactive ones, parents before
+// children.
+func AllCategories(ctx context.Context, q db.Querier) (out []Category, active map[int64]bool, err error) {
+	rows, err := q.Query(ctx, `SELECT c.id, COALESCE(c.parent_id, 0), c.name, c.active FROM categories c LEFT JOIN categories p ON p.id = c.parent_id
+		ORDER BY COALESCE(p.position, c.position), COALESCE(c.parent_id, c.id), CASE WHEN c.parent_id IS NULL THEN 0 ELSE 1 END, c.position, c.id`)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ticket: categories: %w", err)
+	}
+	defer rows.Close()
+	active = map[int64]bool{}
+	for rows.Next() {
+		var c Category
+		var on int
+		if err := rows.Scan(&c.ID, &c.ParentID, &c.Name, &on); err != nil {
+			return nil, nil, fmt.Errorf("ticket: categories: %w", err)
+		}
+		active[c.ID] = on == 1
+		out = append(out, c)
+	}
+	return out, active, rows.Err()
+}
+
+// SetCategory adds (ID 0) or renames a category; an inactive one is kept for
+// the tickets that have it and offered no more.
+func (s *Service) SetCategory(ctx context.Context, actor authz.Actor, c Category, active bool) error {
+	return s.configure(ctx, actor, "ticket.set_category", "ticket.category_changed", c.ID, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
+		c.Name = strings.TrimSpace(c.Name)
+		if n := len([]rune(c.Name)); n == 0 || n > 40 {
+			return nil, fault.Invalidf("ticket.category_name").Field("name", "ticket.category_name")
+		}
+		all, on, err := AllCategories(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		var old Category
+		for _, o := range all {
+			if o.ID == c.ID {
+				old = o
+			}
+			if o.ID == c.ParentID && o.ParentID != 0 {
+				return nil, fault.Invalidf("ticket.category_depth").Field("parent", "ticket.category_depth")
+			}
+		}
+		if c.ID == 0 {
+			_, err = a.Exec(ctx, `INSERT INTO categories (parent_id, name, position) VALUES ($1, $2, $3)`, db.NullID(c.ParentID), c.Name, len(all))
+		} else if old.ID == 0 {
+			return nil, notFound()
+		} else {
+			_, err = a.Exec(ctx, `UPDATE categories SET name = $1, active = $2 WHERE id = $3`, c.Name, db.Bool(active), c.ID)
+		}
+		if db.IsUnique(err, "") {
+			return nil, fault.Invalidf("ticket.category_twice").Field("name", "ticket.category_twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ticket: category: %w", err)
+		}
+		if old.Name == c.Name && on[c.ID] == active {
+			return nil, nil
+		}
+		word := map[bool]string{true: "", false: " (off)"}
+		return []event.Change{{Field: "category", Old: old.Name + word[old.ID == 0 || on[c.ID]], New: c.Name + word[active || c.ID == 0]}}, nil
+	})
+}
+
+// SetConfig changes the numbers of Config.
+func (s *Service) SetConfig(ctx context.Context, actor authz.Actor, c Config) error {
+	return s.configure(ctx, actor, "ticket.set_config", "ticket.settings_changed", 0, func(ctx context.Context, a *action.Action) (out []event.Change, err error) {
+		e := fault.Invalidf("ticket.invalid")
+		c.NumberTemplate = strings.TrimSpace(c.NumberTemplate)
+		if _, err := number.Parse(c.NumberTemplate); err != nil {
+			if f, ok := fault.As(err); ok {
+				e.Field("number_template", f.Key, f.Args...)
+			} else {
+				return nil, err
+			}
+		}
+		if c.BadStars < 1 || c.BadStars > 4 {
+			e.Field("bad_stars", "ticket.bad_stars")
+		}
+		if c.ReopenWindow < time.Hour || c.ReopenWindow > 90*24*time.Hour {
+			e.Field("reopen_hours", "ticket.hours_range", 1, 90*24)
+		}
+		if c.RatingChange < time.Hour || c.RatingChange > c.ReopenWindow {
+			e.Field("change_hours", "ticket.change_hours")
+		}
+		if err := e.OrNil(); err != nil {
+			return nil, err
+		}
+		old, err := s.readConfig(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := marshal(setting{c.NumberTemplate, c.BadStars, int(c.ReopenWindow / time.Hour), int(c.RatingChange / time.Hour), c.RefuseVague})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
+			settingName, raw, a.NowMicros()); err != nil {
+			return nil, fmt.Errorf("ticket: settings: %w", err)
+		}
+		for _, f := range []struct {
+			name     string
+			old, now any
+		}{{"number_template", old.NumberTemplate, c.NumberTemplate}, {"bad_stars", old.BadStars, c.BadStars}, {"reopen_window", old.ReopenWindow, c.ReopenWindow},
+			{"rating_change", old.RatingChange, c.RatingChange}, {"refuse_vague", old.RefuseVague, c.RefuseVague}} {
+			if f.old != f.now {
+				out = append(out, event.Change{Field: f.name, Old: fmt.Sprint(f.old), New: fmt.Sprint(f.now)})
+			}
+		}
+		return out, nil
+	})
+}
+
+// Bounds of a promised time.
+const maxTarget = 365 * 24 * time.Hour
+
+// SetPolicy stores the promised times for a type and urgency ("" is any);
+// ID 0 adds one. Clocks that already run keep theirs; the next one that is armed
+// follows the new policy (SLA-1).
+func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p sla.Policy) error {
+	return s.configure(ctx, actor, "sla.set_policy", "sla.policy_changed", p.ID, func(ctx context.Context, a *action.Action) (out []event.Change, err error) {
+		e := fault.Invalidf("ticket.invalid")
+		p.Name = strings.TrimSpace(p.Name)
+		if n := len([]rune(p.Name)); n == 0 || n > 40 {
+			e.Field("name", "ticket.policy_name")
+		}
+		if p.Type != "" && !slices.Contains(Types, p.Type) {
+			e.Field("type", "ticket.need_choice")
+		}
+		if p.Urgency != "" && !slices.Contains(Urgencies, p.Urgency) {
+			e.Field("urgency", "ticket.need_choice")
+		}
+		for _, k := range sla.Kinds {
+			if d := p.Target(k); d < 0 || d > maxTarget {
+				e.Field(string(k), "ticket.target_range")
+			}
+		}
+		// Without these no ticket of the kind would have a clock in every state.
+		for _, k := range []sla.Kind{sla.Acknowledge, sla.Update, sla.CustomerReply, sla.Confirmation} {
+			if p.Targets[k] == 0 {
+				e.Field(string(k), "ticket.target_needed")
+			}
+		}
+		if err := e.OrNil(); err != nil {
+			return nil, err
+		}
+		all, err := sla.Policies(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		var old sla.Policy
+		for _, o := range all {
+			if o.ID == p.ID {
+				old = o
+			} else if o.Type == p.Type && o.Urgency == p.Urgency {
+				return nil, fault.Invalidf("ticket.policy_twice", o.Name).Field("urgency", "ticket.policy_twice", o.Name)
+			}
+		}
+		if p.ID != 0 && old.ID == 0 {
+			return nil, notFound()
+		}
+		raw, err := json.Marshal(p.Targets)
+		if err != nil {
+			return nil, err
+		}
+		if p.ID == 0 {
+			_, err = a.Exec(ctx, `INSERT INTO sla_policies (name, type, urgency, targets, pause_when_waiting, position) VALUES ($1, $2, $3, $4, $5, $6)`,
+				p.Name, p.Type, p.Urgency, string(raw), db.Bool(p.PauseWhenWaiting), len(all))
+		} else {
+			var n int64
+			res, uerr := a.Exec(ctx, `UPDATE sla_policies SET name = $1, targets = $2, pause_when_waiting = $3, version = version + 1 WHERE id = $4 AND version = $5`,
+				p.Name, string(raw), db.Bool(p.PauseWhenWaiting), p.ID, p.Version)
+			if err = uerr; err == nil {
+				if n, err = res.RowsAffected(); err == nil && n == 0 {
+					return nil, fault.New(fault.Conflict, "ticket.settings_stale")
+				}
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ticket: policy: %w", err)
+		}
+		for _, k := range sla.Kinds {
+			if o, n := old.Target(k), p.Target(k); o != n {
+				out = append(out, event.Change{Field: p.Name + " " + string(k), Old: o.String(), New: n.String()})
+			}
+		}
+		if old.Name != p.Name {
+			out = append(out, event.Change{Field: "name", Old: old.Name, New: p.Name})
+		}
+		if old.PauseWhenWaiting != p.PauseWhenWaiting {
+			out = append(out, event.Change{Field: "pause_when_waiting", Old: fmt.Sprint(old.PauseWhenWaiting), New: fmt.Sprint(p.PauseWhenWaiting)})
+		}
+		return out, nil
+	})
+}
+
+// DeletePolicy removes a policy made for a type; those for an urgency alone
+// stay, so that every ticket has one.
+func (s *Service) DeletePolicy(ctx context.Context, actor authz.Actor, id int64) error {
+	return s.configure(ctx, actor, "sla.delete_policy", "sla.policy_changed", id, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
+		var name string
+		if err := a.QueryRow(ctx, `DELETE FROM sla_policies WHERE id = $1 AND type <> '' RETURNING name`, id).Scan(&name); err != nil {
+			return nil, notFound()
+		}
+		return []event.Change{{Field: "name", Old: name}}, nil
+	})
+}

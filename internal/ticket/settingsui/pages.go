@@ -1,0 +1,378 @@
+// Package settingsui lets an administrator change how tickets are handled:
+// priorities, routes, promised times, categories and the numbers behind the
+// loop (GOV-5). It holds no rules; they are in package ticket.
+package settingsui
+
+import (
+	"embed"
+	"net/http"
+	"strconv"
+	"time"
+
+	"bihuan/internal/org"
+	"bihuan/internal/sla"
+	"bihuan/internal/ticket"
+	"bihuan/internal/web"
+	"bihuan/internal/web/ui"
+)
+
+//go:embed *.html
+var files embed.FS
+
+type (
+	cell struct {
+		Name    string // urgency.level
+		Level   string
+		Options []choice
+	}
+	choice struct {
+		Code   string
+		Chosen bool
+	}
+	matrixRow struct {
+		Urgency string
+		Cells   []cell
+	}
+	routeRow struct {
+		Type, Class, Department string
+		Last                    bool // catches everything, stays
+	}
+	policyRow struct {
+		ID      int64
+		Name    string
+		Type    string
+		Urgency string
+		Targets []target
+	}
+	target struct {
+		Kind string
+		Time time.Duration
+	}
+	categoryRow struct {
+		ID     int64
+		Name   string
+		Child  bool
+		Active bool
+	}
+	overview struct {
+		Matrix      []matrixRow
+		Levels      []string
+		Routes      []routeRow
+		RouteForm   *web.Form
+		Types       []ui.Option
+		Classes     []ui.Option
+		Departments []ui.Option
+		Policies    []policyRow
+		Categories  []categoryRow
+		Parents     []ui.Option
+		Category    *web.Form
+		Config      *web.Form
+	}
+	policyView struct {
+		Form      *web.Form
+		ID        int64
+		New       bool
+		Types     []ui.Option
+		Urgencies []ui.Option
+		Kinds     []kind
+		Deletable bool
+	}
+	kind struct{ Name, Label string }
+)
+
+var samplePolicy = policyView{Form: &web.Form{}, ID: 1, Kinds: []kind{{"first_response", "sla.clock.first_response"}}, Deletable: true}
+
+var (
+	overviewPage = ui.NewPage[overview](files, "overview.html").Sample(overview{
+		Matrix: []matrixRow{{"urgent", []cell{{"urgent.vip", "vip", []choice{{"urgent", true}}}}}}, Levels: []string{"vip"},
+		Routes: []routeRow{{Type: "complaint", Department: "A"}, {Department: "B", Last: true}}, RouteForm: &web.Form{}, Category: &web.Form{}, Config: &web.Form{},
+		Policies:   []policyRow{{ID: 1, Name: "A", Urgency: "urgent", Type: "complaint", Targets: []target{{"first_response", time.Hour}}}},
+		Categories: []categoryRow{{ID: 1, Name: "A", Active: true}, {ID: 2, Name: "B", Child: true}},
+	})
+	policyPage = ui.NewPage[policyView](files, "policy.html").Sample(samplePolicy, policyView{Form: &web.Form{}, New: true})
+)
+
+type pages struct {
+	tickets *ticket.Service
+	org     *org.Service
+}
+
+// Routes of the settings.
+func Routes(rt *web.Router, t *ticket.Service, o *org.Service) {
+	p := &pages{t, o}
+	rt.Handle("GET  /admin/tickets", ticket.PermConfigure, p.overview)
+	rt.Handle("POST /admin/tickets/matrix", ticket.PermConfigure, p.setMatrix)
+	rt.Handle("POST /admin/tickets/routes", ticket.PermConfigure, p.setRoute)
+	rt.Handle("POST /admin/tickets/routes/removal", ticket.PermConfigure, p.removeRoute)
+	rt.Handle("POST /admin/tickets/categories", ticket.PermConfigure, p.addCategory)
+	rt.Handle("POST /admin/tickets/categories/{id}", ticket.PermConfigure, p.setCategory)
+	rt.Handle("POST /admin/tickets/config", ticket.PermConfigure, p.setConfig)
+	rt.Handle("GET  /admin/tickets/policies/new", ticket.PermConfigure, p.newPolicy)
+	rt.Handle("GET  /admin/tickets/policies/{id}", ticket.PermConfigure, p.policy)
+	rt.Handle("POST /admin/tickets/policies/{id}", ticket.PermConfigure, p.setPolicy)
+	rt.Handle("POST /admin/tickets/policies/{id}/removal", ticket.PermConfigure, p.removePolicy)
+}
+
+// Nav is the entry of the settings.
+func Nav() ui.Nav {
+	return ui.Nav{Key: "ticket-settings", Href: "/admin/tickets", Icon: "settings", LabelKey: "ticketsettings.title", Perm: ticket.PermConfigure, Menu: true}
+}
+
+func chrome(r *web.Request, sub string) ui.Chrome {
+	c := ui.Chrome{Title: r.T("ticketsettings.title"), Nav: "ticket-settings", Crumbs: []ui.Crumb{{Label: r.T("org.admin")}, {Label: r.T("ticketsettings.title"), Href: "/admin/tickets"}}}
+	if sub != "" {
+		c.Title = sub
+		c.Crumbs = append(c.Crumbs, ui.Crumb{Label: sub})
+	}
+	return c
+}
+
+func options(r *web.Request, prefix string, codes []string) []ui.Option {
+	out := make([]ui.Option, len(codes))
+	for i, c := range codes {
+		out[i] = ui.Option{Value: c, Label: r.T(prefix + c)}
+	}
+	return out
+}
+
+// view loads the page; the forms given keep what was typed.
+func (p *pages) view(r *web.Request, route, category, config *web.Form) (v overview, err error) {
+	ctx, q := r.Context(), p.tickets.DB().Read()
+	m, err := ticket.PriorityMatrix(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	v.Levels = ticket.Levels
+	for _, u := range ticket.Urgencies {
+		row := matrixRow{Urgency: u}
+		for _, l := range ticket.Levels {
+			c := cell{Name: u + "." + l, Level: l}
+			for _, pr := range ticket.Priorities {
+				c.Options = append(c.Options, choice{pr, pr == m[u][l]})
+			}
+			row.Cells = append(row.Cells, c)
+		}
+		v.Matrix = append(v.Matrix, row)
+	}
+	rs, err := ticket.Routes(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	for _, x := range rs {
+		v.Routes = append(v.Routes, routeRow{x.Type, x.Class, p.org.DepartmentName(ctx, x.DepartmentID), x.Type == "" && x.Class == ""})
+	}
+	v.Types, v.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
+	nodes, err := p.org.Tree(ctx)
+	if err != nil {
+		return v, err
+	}
+	for _, n := range nodes {
+		if n.Active {
+			v.Departments = append(v.Departments, ui.Option{Value: strconv.FormatInt(n.ID, 10), Label: n.Name})
+		}
+	}
+	ps, err := sla.Policies(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	for _, x := range ps {
+		row := policyRow{ID: x.ID, Name: x.Name, Type: x.Type, Urgency: x.Urgency}
+		for _, k := range sla.Kinds {
+			row.Targets = append(row.Targets, target{string(k), x.Target(k)})
+		}
+		v.Policies = append(v.Policies, row)
+	}
+	cs, active, err := ticket.AllCategories(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	for _, c := range cs {
+		v.Categories = append(v.Categories, categoryRow{c.ID, c.Name, c.ParentID != 0, active[c.ID]})
+		if c.ParentID == 0 {
+			v.Parents = append(v.Parents, ui.Option{Value: strconv.FormatInt(c.ID, 10), Label: c.Name})
+		}
+	}
+	if v.RouteForm = route; route == nil {
+		v.RouteForm = r.Blank()
+	}
+	if v.Category = category; category == nil {
+		v.Category = r.Blank()
+	}
+	if v.Config = config; config == nil {
+		c, err := p.tickets.Config(ctx)
+		if err != nil {
+			return v, err
+		}
+		v.Config = r.Blank("number_template", c.NumberTemplate, "bad_stars", strconv.Itoa(c.BadStars), "reopen_hours", strconv.Itoa(int(c.ReopenWindow/time.Hour)),
+			"change_hours", strconv.Itoa(int(c.RatingChange/time.Hour)), "refuse_vague", map[bool]string{true: "1"}[c.RefuseVague])
+	}
+	return v, nil
+}
+
+func (p *pages) overview(w http.ResponseWriter, r *web.Request) error {
+	v, err := p.view(r, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	return overviewPage.Render(w, r, chrome(r, ""), v)
+}
+
+func (p *pages) done(w http.ResponseWriter, r *web.Request) error {
+	r.Flash(w, "green", "ticketsettings.saved")
+	return r.SeeOther(w, "/admin/tickets")
+}
+
+func (p *pages) setMatrix(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	m := ticket.Matrix{}
+	for _, u := range ticket.Urgencies {
+		m[u] = map[string]string{}
+		for _, l := range ticket.Levels {
+			m[u][l] = f.String(u + "." + l)
+		}
+	}
+	if err := p.tickets.SetMatrix(r.Context(), r.Actor, m); err != nil {
+		return err
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) setRoute(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	in := ticket.Route{Type: f.String("type"), Class: f.String("class"), DepartmentID: f.ID("department")}
+	if in.DepartmentID == 0 {
+		f.Fail("department", "ticket.need_department_route")
+	}
+	err := f.Err()
+	if err == nil {
+		err = p.tickets.SetRoute(r.Context(), r.Actor, in)
+	}
+	if err != nil {
+		v, verr := p.view(r, f, nil, nil)
+		if verr != nil {
+			return verr
+		}
+		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) removeRoute(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	if err := p.tickets.SetRoute(r.Context(), r.Actor, ticket.Route{Type: f.String("type"), Class: f.String("class")}); err != nil {
+		return err
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) addCategory(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	err := p.tickets.SetCategory(r.Context(), r.Actor, ticket.Category{ParentID: f.ID("parent"), Name: f.String("name")}, true)
+	if err != nil {
+		v, verr := p.view(r, nil, f, nil)
+		if verr != nil {
+			return verr
+		}
+		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) setCategory(w http.ResponseWriter, r *web.Request) error {
+	id, err := r.PathID("id")
+	if err != nil {
+		return err
+	}
+	f := r.Input()
+	if err := p.tickets.SetCategory(r.Context(), r.Actor, ticket.Category{ID: id, Name: f.String("name")}, f.Bool("active")); err != nil {
+		return err
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) setConfig(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	c := ticket.Config{NumberTemplate: f.String("number_template"), BadStars: f.Int("bad_stars"), ReopenWindow: time.Duration(f.Int("reopen_hours")) * time.Hour,
+		RatingChange: time.Duration(f.Int("change_hours")) * time.Hour, RefuseVague: f.Bool("refuse_vague")}
+	err := f.Err()
+	if err == nil {
+		err = p.tickets.SetConfig(r.Context(), r.Actor, c)
+	}
+	if err != nil {
+		v, verr := p.view(r, nil, nil, f)
+		if verr != nil {
+			return verr
+		}
+		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) policyView(r *web.Request, id int64, f *web.Form) policyView {
+	v := policyView{Form: f, ID: id, New: id == 0, Types: options(r, "ticket.type.", ticket.Types), Urgencies: options(r, "ticket.urgency.", ticket.Urgencies)}
+	for _, k := range sla.Kinds {
+		v.Kinds = append(v.Kinds, kind{string(k), "sla.clock." + string(k)})
+	}
+	v.Deletable = id != 0 && f.Get("type") != ""
+	return v
+}
+
+func (p *pages) newPolicy(w http.ResponseWriter, r *web.Request) error {
+	f := r.Blank("pause", "1")
+	for k, n := range sla.Defaults()[1].Targets {
+		f.Set(string(k), n)
+	}
+	return policyPage.Render(w, r, chrome(r, r.T("ticketsettings.policy.new")), p.policyView(r, 0, f))
+}
+
+func (p *pages) policy(w http.ResponseWriter, r *web.Request) error {
+	id, err := r.PathID("id")
+	if err != nil {
+		return err
+	}
+	ps, err := sla.Policies(r.Context(), p.tickets.DB().Read())
+	if err != nil {
+		return err
+	}
+	for _, x := range ps {
+		if x.ID != id {
+			continue
+		}
+		f := r.Blank("name", x.Name, "type", x.Type, "urgency", x.Urgency, "version", strconv.FormatInt(x.Version, 10), "pause", map[bool]string{true: "1"}[x.PauseWhenWaiting])
+		for k, n := range x.Targets {
+			f.Set(string(k), n)
+		}
+		return policyPage.Render(w, r, chrome(r, x.Name), p.policyView(r, id, f))
+	}
+	return ui.NoSuchPage()
+}
+
+func (p *pages) setPolicy(w http.ResponseWriter, r *web.Request) error {
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64) // 0: a new one
+	f := r.Input()
+	in := sla.Policy{ID: id, Name: f.String("name"), Type: f.String("type"), Urgency: f.String("urgency"), PauseWhenWaiting: f.Bool("pause"), Version: f.Int64("version"), Targets: map[sla.Kind]int{}}
+	for _, k := range sla.Kinds {
+		if n := f.Int(string(k)); n != 0 {
+			in.Targets[k] = n
+		}
+	}
+	err := f.Err()
+	if err == nil {
+		err = p.tickets.SetPolicy(r.Context(), r.Actor, in)
+	}
+	if err != nil {
+		return policyPage.Invalid(w, r, err, f, chrome(r, in.Name), p.policyView(r, id, f))
+	}
+	return p.done(w, r)
+}
+
+func (p *pages) removePolicy(w http.ResponseWriter, r *web.Request) error {
+	id, err := r.PathID("id")
+	if err != nil {
+		return err
+	}
+	if err := p.tickets.DeletePolicy(r.Context(), r.Actor, id); err != nil {
+		return err
+	}
+	return p.done(w, r)
+}
