@@ -18,6 +18,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
+	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 )
@@ -62,23 +63,7 @@ type Moved struct {
 }
 
 // Say returns the sentence of the move in l.
-func (m Moved) Say(l i18n.Lang) string { return Sentence(l, m.Event, m.Args) }
-
-// Sentence says an event with its arguments in l.
-func Sentence(l i18n.Lang, kind string, args []string) string {
-	vs := make([]any, len(args), len(args)+3)
-	for i, s := range args {
-		if key, ok := strings.CutPrefix(s, "@"); ok {
-			vs[i] = i18n.Key(key)
-		} else {
-			vs[i] = s
-		}
-	}
-	for len(vs) < 3 {
-		vs = append(vs, "") // a sentence never shows an empty placeholder
-	}
-	return strings.TrimSpace(i18n.T(l, "event."+kind, vs...))
-}
+func (m Moved) Say(l i18n.Lang) string { return event.Say(l, m.Event, m.Args) }
 
 // Record is the detail of a follow-up record (FLW-1).
 type Record struct {

@@ -14,7 +14,6 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/i18n"
-	"bihuan/internal/journal"
 	"bihuan/internal/web"
 )
 
@@ -31,7 +30,7 @@ type Notice struct {
 }
 
 // Sentence says the notice in l.
-func (n Notice) Sentence(l i18n.Lang) string { return journal.Sentence(l, n.Kind, n.Args) }
+func (n Notice) Sentence(l i18n.Lang) string { return event.Say(l, n.Kind, n.Args) }
 
 // Service keeps notices.
 type Service struct {

@@ -23,6 +23,7 @@ type AuditRow struct {
 	Time    time.Time
 	Changes []event.Change
 	Name    string      // of the subject, where the event keeps it
+	Args    []string    // of the sentence
 	Rest    [][2]string // what else the event says, by name
 }
 
@@ -33,9 +34,10 @@ func (r AuditRow) Note(l i18n.Lang) string {
 	var parts []string
 	for _, kv := range r.Rest {
 		k, v := kv[0], kv[1]
-		if i18n.Has("audit.note." + k) {
-			k = i18n.T(l, "audit.note."+k)
+		if !i18n.Has("audit.note." + k) {
+			continue // for programs: ids and the like; the data itself is in the export
 		}
+		k = i18n.T(l, "audit.note."+k)
 		if i18n.Has(v) {
 			v = i18n.T(l, v)
 		}
@@ -65,8 +67,10 @@ func FieldName(l i18n.Lang, field string) string {
 // FieldValue is a value of a changed field in the reader's language: the locale
 // key "audit.value.<field>.<value>", or a data scope, else the value itself.
 func FieldValue(l i18n.Lang, field, value string) string {
-	if key := "audit.value." + field + "." + value; i18n.Has(key) {
-		return i18n.T(l, key)
+	for _, prefix := range []string{"audit.value.", "ticket.", "customer."} {
+		if key := prefix + field + "." + value; value != "" && i18n.Has(key) {
+			return i18n.T(l, key)
+		}
 	}
 	if _, ok := authz.Find(authz.Permission(field)); ok && i18n.Has("org.level."+value) {
 		return i18n.T(l, "org.level."+value)
@@ -77,8 +81,8 @@ func FieldValue(l i18n.Lang, field, value string) string {
 // Sentence is what happened, in the reader's language; a kind without a text is
 // shown by its code.
 func (r AuditRow) Sentence(l i18n.Lang) string {
-	if key := "event." + r.Kind; i18n.Has(key) {
-		return i18n.T(l, key)
+	if i18n.Has("event." + r.Kind) {
+		return event.Say(l, r.Kind, r.Args)
 	}
 	return r.Kind
 }
@@ -92,8 +96,14 @@ func Read(s event.Stored) AuditRow {
 	}
 	_ = json.Unmarshal(m["changes"], &r.Changes) // a room may keep something else under this name
 	_ = json.Unmarshal(m["name"], &r.Name)
-	delete(m, "changes")
-	delete(m, "name")
+	_ = json.Unmarshal(m["args"], &r.Args)
+	var number, title string
+	if json.Unmarshal(m["number"], &number) == nil && json.Unmarshal(m["title"], &title) == nil {
+		r.Name = number + " " + title
+	}
+	for _, k := range []string{"changes", "name", "args", "number", "title"} {
+		delete(m, k)
+	}
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
