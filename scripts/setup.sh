@@ -17,7 +17,7 @@ pg_bin() {
 	if command -v initdb >/dev/null && command -v postgres >/dev/null; then dirname "$(command -v initdb)"; fi
 }
 
-chromium() {
+find_chromium() {
 	if [ -n "${BIHUAN_TEST_CHROMIUM:-}" ]; then echo "$BIHUAN_TEST_CHROMIUM"; return; fi
 	for c in chromium chromium-browser google-chrome google-chrome-stable; do
 		if command -v "$c" >/dev/null; then command -v "$c"; return; fi
@@ -29,7 +29,7 @@ cjk_font() { command -v fc-list >/dev/null && fc-list :lang=zh | head -n 1; }
 
 missing=
 [ -n "$(pg_bin)" ]   || missing="$missing postgresql"
-[ -n "$(chromium)" ] || missing="$missing chromium"
+[ -n "$(find_chromium)" ] || missing="$missing chromium"
 [ -n "$(cjk_font)" ] || missing="$missing fontconfig fonts-noto-cjk"
 if [ "$(uname -s)" = Linux ] && ! command -v strace >/dev/null; then missing="$missing strace"; fi
 
@@ -48,7 +48,7 @@ if [ -n "$missing" ]; then
 fi
 
 lacking=
-pg=$(pg_bin); browser=$(chromium)
+pg=$(pg_bin); browser=$(find_chromium)
 [ -n "$pg" ]      || { lacking=1; say "no PostgreSQL: tests run on SQLite only"; }
 [ -n "$browser" ] || { lacking=1; say "no Chromium: browser tests are skipped"; }
 [ -n "$(cjk_font)" ] || { lacking=1; say "no Chinese font: pictures show boxes instead of characters"; }
