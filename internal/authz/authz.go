@@ -166,10 +166,9 @@ func (a Actor) Restrict(keep func(Permission) bool) Actor {
 
 // Scope is the set of records an actor sees under one permission.
 type Scope struct {
-	level    Level
-	user     int64
-	depts    []int64
-	customer int64
+	level Level
+	user  int64
+	depts []int64
 }
 
 // For makes the scope of p for a.

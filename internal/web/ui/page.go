@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path"
 	"strconv"
-	"strings"
 	"sync"
 	"text/template/parse"
 
@@ -381,9 +380,4 @@ func (p *Page[V]) Draw(w io.Writer, l i18n.Lang) (int, error) {
 		}
 	}
 	return len(views), nil
-}
-
-// hasHan reports whether s contains a Chinese character.
-func hasHan(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r >= 0x4E00 && r <= 0x9FFF })
 }
