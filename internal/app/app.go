@@ -149,6 +149,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		Home:    "/",
 		Unread:  func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
 		SetLang: organisation.SetLang,
+		Company: func(ctx context.Context) string { c, _ := organisation.Company(ctx); return c.Name },
 	}
 	sessions := web.NewSessions(d, organisation, web.SessionConfig{Clock: o.Clock})
 	organisation.Attach(sessions)
@@ -178,7 +179,7 @@ func navigation() []ui.Nav {
 		{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
 	}
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav())
+	return append(nav, settingsui.Nav(), customerui.SettingsNav())
 }
 
 func (a *App) routes() {

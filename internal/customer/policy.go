@@ -14,6 +14,7 @@ const (
 	PermFollowUp   authz.Permission = "customer.follow_up"
 	PermTag        authz.Permission = "customer.tag"
 	PermTagsManage authz.Permission = "customer.tags_manage"
+	PermSettings   authz.Permission = "customer.settings"
 )
 
 const area = "customer"
@@ -42,6 +43,7 @@ func init() {
 			authz.RoleAdmin: level, authz.RoleHead: below, authz.RoleSupervisor: below, authz.RoleAgent: dept, authz.RoleSales: own}},
 		authz.Def{Permission: PermTagsManage, Area: area, Default: map[string]authz.Level{
 			authz.RoleAdmin: level, authz.RoleHead: level, authz.RoleSupervisor: level}},
+		authz.Def{Permission: PermSettings, Area: area, Default: map[string]authz.Level{authz.RoleAdmin: level}},
 	)
 	org.TokenScope("customers:read", PermView)
 	org.TokenScope("customers:write", PermView, PermCreate, PermEdit, PermFollowUp, PermTag)

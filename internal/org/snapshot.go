@@ -28,6 +28,7 @@ type snapshot struct {
 	generation int64
 	checked    atomic.Int64 // µs: when it was last found to be current
 	policy     SignInPolicy
+	company    Company
 
 	departments map[int64]*Department
 	children    map[int64][]int64 // by parent, in their order; also of inactive ones
@@ -102,6 +103,9 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 		return nil, err
 	}
 	if o.policy, err = readPolicy(ctx, q); err != nil {
+		return nil, err
+	}
+	if err = readSetting(ctx, q, companySetting, &o.company); err != nil {
 		return nil, err
 	}
 	each := func(what, query string, f func(rows *sql.Rows) error) error {

@@ -84,6 +84,8 @@ func Routes(rt *web.Router, c Config) {
 	rt.Handle("POST /customers/{id}/follow-ups", customer.PermFollowUp, p.addFollowUp)
 	rt.Handle("POST /customers/{id}/needs", customer.PermEdit, p.addNeed)
 	rt.Handle("POST /customers/{id}/tags", customer.PermTag, p.setTags)
+	rt.Handle("GET /admin/customers", customer.PermSettings, p.settings)
+	rt.Handle("POST /admin/customers", customer.PermSettings, p.setSettings)
 	rt.Handle("GET /admin/tags", customer.PermTagsManage, p.showTags)
 	rt.Handle("POST /admin/tags", customer.PermTagsManage, p.saveTag)
 	rt.Handle("POST /admin/tags/{id}", customer.PermTagsManage, p.saveTag)

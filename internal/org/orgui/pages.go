@@ -89,6 +89,8 @@ func Routes(rt *web.Router, s *org.Service, cookies Cookies, c clock.Clock) {
 
 	rt.Handle("GET  /admin/sign-in", org.PermSettings, p.policy)
 	rt.Handle("POST /admin/sign-in", org.PermSettings, p.setPolicy)
+	rt.Handle("GET  /admin/company", org.PermSettings, p.company)
+	rt.Handle("POST /admin/company", org.PermSettings, p.setCompany)
 
 	rt.Handle("GET  /admin/audit", org.PermAudit, p.audit)
 	rt.Handle("POST /admin/audit/verification", org.PermAudit, p.verifyAudit, web.Slow(10*time.Minute))
@@ -102,6 +104,7 @@ func Nav() []ui.Nav {
 		{Key: "departments", Href: "/admin/departments", Icon: "sitemap", LabelKey: "org.departments.title", Perm: org.PermView, Menu: true},
 		{Key: "users", Href: "/admin/users", Icon: "users", LabelKey: "org.users.title", Perm: org.PermView, Menu: true},
 		{Key: "roles", Href: "/admin/roles", Icon: "shield", LabelKey: "org.roles.title", Perm: org.PermManage, Menu: true},
+		{Key: "company", Href: "/admin/company", Icon: "building", LabelKey: "org.company.title", Perm: org.PermSettings, Menu: true},
 		{Key: "policy", Href: "/admin/sign-in", Icon: "lock", LabelKey: "org.policy.title", Perm: org.PermSettings, Menu: true},
 		{Key: "audit", Href: "/admin/audit", Icon: "history", LabelKey: "audit.title", Perm: org.PermAudit, Menu: true},
 	}

@@ -1,0 +1,40 @@
+package customerui
+
+import (
+	"net/http"
+
+	"bihuan/internal/customer"
+	"bihuan/internal/web"
+	"bihuan/internal/web/ui"
+)
+
+type settingsView struct{ Form *web.Form }
+
+var settingsPage = ui.NewPage[settingsView](files, "settings.html").Sample(settingsView{&web.Form{}})
+
+// SettingsNav is the entry of the settings.
+func SettingsNav() ui.Nav {
+	return ui.Nav{Key: "customer-settings", Href: "/admin/customers", Icon: "settings", LabelKey: "customer.settings.title", Perm: customer.PermSettings, Menu: true}
+}
+
+func settingsChrome(r *web.Request) ui.Chrome {
+	return ui.Chrome{Title: r.T("customer.settings.title"), Nav: "customer-settings", Crumbs: []ui.Crumb{{Label: r.T("org.admin")}, {Label: r.T("customer.settings.title")}}}
+}
+
+func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
+	st, err := p.Customers.Settings(r.Context())
+	if err != nil {
+		return err
+	}
+	f := r.Blank("number_template", st.NumberTemplate, "reveal_reason", map[bool]string{true: "1"}[st.RevealReason])
+	return settingsPage.Render(w, r, settingsChrome(r), settingsView{f})
+}
+
+func (p *pages) setSettings(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	if err := p.Customers.SetSettings(r.Context(), r.Actor, customer.Settings{NumberTemplate: f.String("number_template"), RevealReason: f.Bool("reveal_reason")}); err != nil {
+		return settingsPage.Invalid(w, r, err, f, settingsChrome(r), settingsView{f})
+	}
+	r.Flash(w, "green", "customer.settings.saved")
+	return r.SeeOther(w, "/admin/customers")
+}

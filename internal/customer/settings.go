@@ -1,0 +1,73 @@
+package customer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/event"
+	"bihuan/internal/fault"
+	"bihuan/internal/number"
+)
+
+// Settings are what an administrator decides about customers.
+type Settings struct {
+	NumberTemplate string // of customer numbers (CUS-3)
+	RevealReason   bool   // revealing a sensitive value asks why (CUS-17)
+}
+
+// Settings returns what is in force.
+func (s *Service) Settings(ctx context.Context) (st Settings, err error) {
+	if st.NumberTemplate, err = number.Setting(ctx, s.db().Read(), NumberSetting, NumberTemplate); err != nil {
+		return st, err
+	}
+	st.RevealReason, err = s.RevealNeedsReason(ctx)
+	return st, err
+}
+
+// SetSettings changes them; numbers given out already stay.
+func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Settings) error {
+	if err := actor.Check(PermSettings); err != nil {
+		return err
+	}
+	st.NumberTemplate = strings.TrimSpace(st.NumberTemplate)
+	if _, err := number.Parse(st.NumberTemplate); err != nil {
+		if f, ok := fault.As(err); ok {
+			return fault.Invalidf("customer.invalid").Field("number_template", f.Key, f.Args...)
+		}
+		return err
+	}
+	old, err := s.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	return s.run.Do(ctx, actor, "customer.set_settings", func(ctx context.Context, a *action.Action) error {
+		var changes []event.Change
+		for _, f := range []struct {
+			name, field string
+			old, now    any
+		}{{NumberSetting, "number_template", old.NumberTemplate, st.NumberTemplate}, {RevealReasonSetting, "reveal_reason", old.RevealReason, st.RevealReason}} {
+			if f.old == f.now {
+				continue
+			}
+			raw, err := json.Marshal(f.now)
+			if err != nil {
+				return fmt.Errorf("customer: setting %s: %w", f.name, err)
+			}
+			if _, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
+				f.name, string(raw), a.NowMicros()); err != nil {
+				return fmt.Errorf("customer: setting %s: %w", f.name, err)
+			}
+			changes = append(changes, event.Change{Field: f.field, Old: fmt.Sprint(f.old), New: fmt.Sprint(f.now)})
+		}
+		if len(changes) == 0 {
+			a.Nothing()
+			return nil
+		}
+		a.Record(event.Event{Kind: "customer.settings_changed", Subject: event.Subject{Type: "setting"}, Data: map[string]any{"changes": changes}})
+		return nil
+	})
+}
