@@ -127,6 +127,16 @@ type Actor struct {
 // System is the program acting under a name that the audit trail shows.
 func System(name string) Actor { return Actor{Kind: Worker, Name: name, Lang: i18n.ZhCN} }
 
+// SystemName says in l which part of the program acted under name; its locale
+// key is "actor.<name>" with _ for blanks. A name from an older version that
+// has none is said as it is.
+func SystemName(l i18n.Lang, name string) string {
+	if key := "actor." + strings.ReplaceAll(name, " ", "_"); i18n.Has(key) {
+		return i18n.T(l, key)
+	}
+	return name
+}
+
 // Level returns how far p reaches for a.
 func (a Actor) Level(p Permission) Level {
 	if a.Kind == Worker {

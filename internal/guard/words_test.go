@@ -254,3 +254,27 @@ func TestNoUnusedSentences(t *testing.T) {
 	}
 	t.Logf("%d sentences, %d unused", len(i18n.Keys(i18n.ZhCN)), unused)
 }
+
+// The audit trail names the part of the program that acted; a Chinese reader
+// reads that in Chinese.
+func TestSystemActorsHaveNames(t *testing.T) {
+	t.Parallel()
+	for _, file := range sources() {
+		if file.Test || testing_(file.Dir) {
+			continue
+		}
+		consts := constants(file.Dir)
+		ast.Inspect(file.AST, func(n ast.Node) bool {
+			c, ok := n.(*ast.CallExpr)
+			if !ok || len(c.Args) != 1 || callee(c) != "System" {
+				return true
+			}
+			name, ok := stringOf(c.Args[0], consts)
+			// The nameless one and "live" only read: they appear in no record.
+			if ok && name != "" && name != "live" && !both("actor."+strings.ReplaceAll(name, " ", "_")) {
+				t.Errorf("%s: the system actor %q has no text actor.%s", where(c), name, strings.ReplaceAll(name, " ", "_"))
+			}
+			return true
+		})
+	}
+}

@@ -268,6 +268,9 @@ type OpenWork struct {
 // OpenWorkOf returns the open work of a user that would have to be handed over;
 // kinds without any are left out.
 func (s *Service) OpenWorkOf(ctx context.Context, q db.Querier, userID int64) ([]OpenWork, error) {
+	if q == nil {
+		q = s.d.Read()
+	}
 	var out []OpenWork
 	for _, w := range s.works {
 		if w.OfUser == nil {

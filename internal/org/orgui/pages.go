@@ -247,7 +247,7 @@ func moments(r *web.Request, rows []org.AuditRow) []moment {
 		m := moment{ID: e.ID, At: e.Time, Kind: e.Kind, Text: e.Sentence(r.Lang), Actor: e.ActorName, Note: e.Note(r.Lang), Reason: e.Reason,
 			IP: e.IP, Device: device(r, e.UserAgent), Sealed: e.Seq, TokenUse: strings.HasPrefix(e.Session, "token:")}
 		if e.ActorKind == authz.Worker {
-			m.Actor = r.T("audit.actor.system", e.ActorName)
+			m.Actor = r.T("audit.actor.system", authz.SystemName(r.Lang, e.ActorName))
 		}
 		m.Subject = r.T("audit.subject." + e.Subject.Type)
 		if !i18n.Has("audit.subject." + e.Subject.Type) {
