@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ import (
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
+	"bihuan/internal/ticket/ticketui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 
@@ -142,10 +144,12 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
 	follower.Listen(notices.Listener())
+	follower.Tail(ticketui.Live(tickets, broker))
 
 	// The face.
 	shell := &ui.Shell{
 		Nav:     navigation(),
+		Actions: ticketui.Actions,
 		Home:    "/",
 		Unread:  func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
 		SetLang: organisation.SetLang,
@@ -174,10 +178,10 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 // navigation is the rail and, behind it, what is needed less often.
 func navigation() []ui.Nav {
-	nav := []ui.Nav{
-		{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
-		{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
-	}
+	nav := append(slices.Clone(ticketui.Nav),
+		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
+		ui.Nav{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
+	)
 	nav = append(nav, orgui.Nav()...)
 	return append(nav, settingsui.Nav(), customerui.SettingsNav())
 }
@@ -189,6 +193,7 @@ func (a *App) routes() {
 	a.Presence.Route(rt)
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
+	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	notifyui.Routes(rt, a.Notify)
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {

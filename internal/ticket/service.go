@@ -266,25 +266,27 @@ func addLoad(ctx context.Context, tx *db.Tx, user int64, by int) error {
 // the round, the events replayed give the stored state; with the people, who
 // may hear of it live.
 type Fact struct {
-	Number     string         `json:"number"`
-	Title      string         `json:"title"`
-	Args       []string       `json:"args,omitempty"` // fill the sentence event.<kind>
-	From       State          `json:"from,omitempty"`
-	To         State          `json:"to,omitempty"`
-	Assignee   int64          `json:"assignee,omitempty"`
-	Was        int64          `json:"was,omitempty"` // assignee before, when it changed
-	Department int64          `json:"department"`
-	Supervisor int64          `json:"supervisor,omitempty"`
-	CreatedBy  int64          `json:"created_by,omitempty"`
-	Customer   int64          `json:"customer"`
-	Parent     int64          `json:"parent,omitempty"`
-	Round      int            `json:"round"`
-	Urgent     bool           `json:"urgent,omitempty"`
-	Tell       []int64        `json:"tell,omitempty"` // users to be notified, resolved when it happened
-	Entry      int64          `json:"entry,omitempty"`
-	Clock      sla.Kind       `json:"clock,omitempty"`
-	Step       string         `json:"step,omitempty"`
-	Changes    []event.Change `json:"changes,omitempty"`
+	Number     string   `json:"number"`
+	Title      string   `json:"title"`
+	Args       []string `json:"args,omitempty"` // fill the sentence event.<kind>
+	From       State    `json:"from,omitempty"`
+	To         State    `json:"to,omitempty"`
+	Assignee   int64    `json:"assignee,omitempty"`
+	Was        int64    `json:"was,omitempty"` // assignee before, when it changed
+	Department int64    `json:"department"`
+	// WasDepartment is the department before, when it changed: its queue has one less.
+	WasDepartment int64          `json:"was_department,omitempty"`
+	Supervisor    int64          `json:"supervisor,omitempty"`
+	CreatedBy     int64          `json:"created_by,omitempty"`
+	Customer      int64          `json:"customer"`
+	Parent        int64          `json:"parent,omitempty"`
+	Round         int            `json:"round"`
+	Urgent        bool           `json:"urgent,omitempty"`
+	Tell          []int64        `json:"tell,omitempty"` // users to be notified, resolved when it happened
+	Entry         int64          `json:"entry,omitempty"`
+	Clock         sla.Kind       `json:"clock,omitempty"`
+	Step          string         `json:"step,omitempty"`
+	Changes       []event.Change `json:"changes,omitempty"`
 }
 
 // fact describes t after a change; old is it before.
@@ -293,6 +295,9 @@ func fact(old, t Ticket) Fact {
 		Supervisor: t.SupervisorID, CreatedBy: t.CreatedBy, Customer: t.CustomerID, Parent: t.ParentID, Round: t.Round, Urgent: t.Priority == "urgent"}
 	if old.AssigneeID != t.AssigneeID {
 		f.Was = old.AssigneeID
+	}
+	if old.DepartmentID != t.DepartmentID {
+		f.WasDepartment = old.DepartmentID
 	}
 	return f
 }

@@ -38,6 +38,7 @@ type Rooms struct {
 	Customers *customer.Service
 	Org       *org.Service
 	Files     *blob.Files
+	PublicURL string // where customers reach the product, for their links; "": as the request came
 }
 
 type pages struct{ Rooms }

@@ -88,12 +88,13 @@ type clockLine struct {
 	sla.Clock
 	Percent  int // of its time used
 	Left     time.Duration
+	Spent    time.Duration
 	Late     bool
 	Segments []sla.Segment
 }
 
 func lineOf(c sla.Clock, now time.Time) clockLine {
-	l := clockLine{Clock: c, Left: c.Target - c.UsedAt(now)}
+	l := clockLine{Clock: c, Left: c.Target - c.UsedAt(now), Spent: c.UsedAt(now)}
 	if c.Target > 0 {
 		l.Percent = int(min(100, c.UsedAt(now)*100/c.Target))
 	}
@@ -207,11 +208,14 @@ func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
 	if err != nil || len(ds) == 0 && !fresh {
 		return nil, err
 	}
-	scheme := "http"
-	if r.Secure() {
-		scheme = "https"
+	base := strings.TrimSuffix(p.PublicURL, "/")
+	if base == "" {
+		base = "http://" + r.Host
+		if r.Secure() {
+			base = "https://" + r.Host
+		}
 	}
-	x := &tell{Deliveries: ds, Link: scheme + "://" + r.Host + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
+	x := &tell{Deliveries: ds, Link: base + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
 	allowed := p.Tickets.Allowed(r.Context(), r.Actor, &t)
 	x.Confirm, x.Dispute, x.Answer = slices.Contains(allowed, ticket.Confirm), slices.Contains(allowed, ticket.Dispute), slices.Contains(allowed, ticket.Answer)
 	return x, nil
@@ -493,7 +497,7 @@ func (p *pages) changed(w http.ResponseWriter, r *web.Request, t ticket.Ticket, 
 	if err != nil {
 		return err
 	}
-	return workspacePage.Parts(w, r, workspace{Pane: v}, append(parts(), extra...)...)
+	return workspacePage.Parts(w, r, workspace{Pane: v}, append(parts(r, v), extra...)...)
 }
 
 // refreshed loads a pane again, from the first line the browser shows on.
@@ -513,10 +517,15 @@ func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values) (*pa
 	return v, p.beside(r, v)
 }
 
-// parts are what a change may touch; the composer stays, somebody may be
-// writing in it.
-func parts() []ui.Part {
-	return []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph"), ui.Into("customer", "#cust", "innerMorph"), ui.Into("writable", "#writable", "innerMorph")}
+// parts are what a change may touch. The composer stays, somebody may be writing
+// in it, unless what may be written has changed.
+func parts(r *web.Request, v *pane) []ui.Part {
+	ps := []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph"), ui.Into("customer", "#cust", "innerMorph")}
+	f := r.Input()
+	if f.Has("tlkinds") && f.String("tlkinds") != strings.Join(v.Composer.Kinds, " ") {
+		ps = append(ps, ui.Into("writable", "#writable", ""))
+	}
+	return ps
 }
 
 // live refreshes the pane after something has happened to its ticket.
@@ -537,7 +546,7 @@ func (p *pages) live(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return workspacePage.Parts(w, r, workspace{Pane: v}, parts()...)
+	return workspacePage.Parts(w, r, workspace{Pane: v}, parts(r, v)...)
 }
 
 // showTimeline answers with an older or newer stretch.
@@ -561,7 +570,7 @@ func (p *pages) showTimeline(w http.ResponseWriter, r *web.Request) error {
 	}
 	name := "older"
 	if at.After > 0 {
-		name = "newer"
+		name = "further"
 	}
 	return workspacePage.Fragment(w, r, name, workspace{Pane: &pane{T: t, Timeline: tl}})
 }

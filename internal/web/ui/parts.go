@@ -77,16 +77,20 @@ func avatar(name string, class ...string) template.HTML {
 	return template.HTML(`<span class="avatar` + c + `" aria-hidden="true">` + esc(Initial(name)) + `</span>`)
 }
 
-// timer counts down to due in the browser; total is the whole time there was.
-// Nothing for the zero time.
-func timer(due time.Time, total time.Duration) template.HTML {
+// timer counts down to due in the browser; total is the whole time there was,
+// name what runs out then. Nothing for the zero time.
+func timer(due time.Time, total time.Duration, name ...string) template.HTML {
 	if due.IsZero() {
 		return ""
 	}
 	unix, secs := strconv.FormatInt(due.Unix(), 10), strconv.FormatInt(int64(total/time.Second), 10)
 	m := mark('c', due)
 	class := strings.TrimSuffix(m, "\uE001") + ":" + secs + "\uE001"
-	return template.HTML(`<sla-timer data-due="` + unix + `" data-total="` + secs + `" class="` + class + `" title="` + mark('t', due) + `">` + mark('n', due) + `</sla-timer>`)
+	title := mark('t', due)
+	if len(name) > 0 {
+		title = esc(name[0]) + " · " + title
+	}
+	return template.HTML(`<sla-timer data-due="` + unix + `" data-total="` + secs + `" class="` + class + `" title="` + title + `">` + mark('n', due) + `</sla-timer>`)
 }
 
 func (p parts) paused(left time.Duration) template.HTML {

@@ -141,8 +141,10 @@ on('keydown', e => {
   if (k == '/') { const s = $('main [type=search]'); if (s) { e.preventDefault(); s.focus(); s.select(); } return; }
   if (k == 'j' || k == 'k') { move(k == 'j' ? 1 : -1); return; }
   if (k == 'Enter' && e.target == body) { const c = $('[data-cursor]'); (c?.matches('a') ? c : c && $('a', c))?.click(); return; }
-  if (k.length == 1) { const b = $$(`[data-key="${CSS.escape(k.toLowerCase())}"]`).find(b => b.offsetParent && !b.disabled); if (b) { e.preventDefault(); b.matches('input, textarea, select') ? b.focus() : b.click(); } }
+  if (k.length == 1) { const b = $$(`[data-key="${CSS.escape(k.toLowerCase())}"]`).find(b => reachable(b) && !b.disabled); if (b) { e.preventDefault(); b.matches('input:not([type=radio], [type=checkbox]), textarea, select') ? b.focus() : b.click(); } }
 });
+// what is on the screen, or in a menu that could be opened there
+const reachable = b => b.offsetParent || b.closest('.menu[popover]')?.parentElement?.offsetParent;
 function move(step) {
   const list = $('[data-rows]');
   if (!list) return;
@@ -156,7 +158,7 @@ function move(step) {
 function help() {
   const d = $('#keys');
   if (!d) return;
-  $('#page-keys').replaceChildren(el('dl', { className: 'keys' }, ...$$('[data-key]').filter(b => b.offsetParent).map(b =>
+  $('#page-keys').replaceChildren(el('dl', { className: 'keys' }, ...$$('[data-key]').filter(reachable).map(b =>
     el('div', {}, el('dt', {}, el('kbd', { textContent: b.dataset.key.toUpperCase() })), el('dd', { textContent: b.title || b.ariaLabel || b.textContent.trim() })))));
   show(d);
 }

@@ -1,0 +1,60 @@
+package ticketui
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/event"
+	"bihuan/internal/ticket"
+	"bihuan/internal/web"
+)
+
+// Live turns what happened to tickets into "look again" for whoever may see
+// them: the ticket itself, the queues and desks it stands in or has just left,
+// and its main ticket, which shows how far its parts are. Messages carry ids
+// only.
+func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
+	return func(ctx context.Context, evs []event.Stored) {
+		parents := map[int64]bool{}
+		for _, e := range evs {
+			if e.Subject.Type != "ticket" {
+				continue
+			}
+			var f ticket.Fact
+			if err := e.Decode(&f); err != nil {
+				slog.Warn("ticketui: live", "event", e.ID, "err", err)
+				continue
+			}
+			watchers, err := tickets.Watchers(ctx, e.Subject.ID)
+			if err != nil {
+				slog.Warn("ticketui: live", "event", e.ID, "err", err)
+			}
+			users := slices.Concat(watchers, f.Tell)
+			if e.ActorKind == authz.User {
+				users = append(users, e.ActorID) // his other tabs
+			}
+			to := web.Audience{Users: users, Perm: ticket.PermView, Owners: []int64{f.Assignee, f.Was, f.CreatedBy, f.Supervisor}, Department: f.Department}
+			desk := web.Audience{Perm: ticket.PermSupervise, Owners: to.Owners, Department: f.Department}
+			broker.Publish(web.Message{Topic: "ticket", ID: e.Subject.ID, To: to})
+			broker.Publish(web.Message{Topic: "queue", To: to})
+			broker.Publish(web.Message{Topic: "desk", To: desk})
+			if f.WasDepartment != 0 { // it has left that queue
+				to.Department, desk.Department = f.WasDepartment, f.WasDepartment
+				broker.Publish(web.Message{Topic: "queue", To: to})
+				broker.Publish(web.Message{Topic: "desk", To: desk})
+			}
+			if f.Parent != 0 {
+				parents[f.Parent] = true
+			}
+		}
+		for id := range parents {
+			owners, department, err := tickets.Audience(ctx, ticket.View(authz.System("live")), id)
+			if err != nil {
+				continue
+			}
+			broker.Publish(web.Message{Topic: "ticket", ID: id, To: web.Audience{Perm: ticket.PermView, Owners: owners, Users: owners, Department: department}})
+		}
+	}
+}

@@ -1,0 +1,120 @@
+// The workspace beyond the shared script: rows, the newest line in sight, mentions, the form of a new ticket.
+(() => {
+'use strict';
+const doc = document, $ = (s, r = doc) => r.querySelector(s), $$ = (s, r = doc) => [...r.querySelectorAll(s)];
+const on = (t, f, o) => doc.addEventListener(t, f, o);
+const el = (tag, props = {}, ...kids) => { const e = Object.assign(doc.createElement(tag), props); e.append(...kids); return e; };
+
+// The row of the open ticket is lit at once; going on follows the rows as they stand.
+function light(row) { $$('.queue .row[aria-current]').forEach(r => r.removeAttribute('aria-current')); row?.setAttribute('aria-current', 'true'); row?.scrollIntoView({ block: 'nearest' }); }
+function step(by) {
+  const rows = $$('.queue .row'), i = rows.findIndex(r => r.matches('[aria-current]'));
+  const next = i < 0 ? (by > 0 ? rows[0] : null) : rows[i + by];
+  next?.click();
+  return !!next;
+}
+on('click', e => {
+  const hit = s => e.target.closest?.(s);
+  let x;
+  if ((x = hit('.queue .row')) && !e.ctrlKey && !e.metaKey) light(x);
+  if ((x = hit('[data-step]')) && $('.queue .row[aria-current]')) { e.preventDefault(); step(+x.dataset.step); }
+  if ((x = hit('.views .view')) && !e.ctrlKey && !e.metaKey) $$('.views .view').forEach(v => v == x ? v.setAttribute('aria-current', 'true') : v.removeAttribute('aria-current'));
+  if ((x = hit('[data-remove]'))) { const f = x.form; x.closest('li').remove(); f?.dispatchEvent(new Event('input', { bubbles: true })); }
+  if ((x = hit('[data-write]')) && !(e.detail == 0 && doc.activeElement == x)) write(x);
+  if ((x = hit('[data-use]'))) { e.preventDefault(); use(x.dataset.use, x.dataset.useName); }
+});
+function write(radio) { const t = $('.for-' + radio.value, radio.form); if (t) { t.focus({ preventScroll: true }); t.setSelectionRange(t.value.length, t.value.length); } }
+on('keydown', e => { // in a list the arrows move as J and K do
+  if ((e.key == 'ArrowDown' || e.key == 'ArrowUp') && e.target.matches?.('.queue .row')) {
+    const rows = $$('.queue .row'), n = rows[rows.indexOf(e.target) + (e.key == 'ArrowDown' ? 1 : -1)];
+    if (n) { e.preventDefault(); n.focus(); }
+  }
+});
+
+// Whoever reads the newest line goes on reading the newest line.
+let stick = true;
+const bottom = () => { const t = $('#timeline'); return !t || t.scrollHeight - t.scrollTop - t.clientHeight < 60; };
+on('htmx:before:swap', () => { stick = bottom(); });
+on('htmx:after:swap', e => {
+  const t = $('#timeline');
+  if (t && stick && !e.target.closest?.('.earlier') && doc.activeElement?.closest?.('.earlier') == null) t.scrollTop = t.scrollHeight;
+});
+on('ticket:written', () => { stick = true; const t = $('#timeline'); if (t) t.scrollTop = t.scrollHeight; });
+function entry() { const at = location.hash.match(/^#e\d+$/) && $(location.hash); at?.scrollIntoView({ block: 'center' }); }
+addEventListener('load', () => { entry(); $('.views [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }); $('.queue .row[aria-current]')?.scrollIntoView({ block: 'nearest' }); });
+
+// Mentions: @ and the beginning of a name, or its pinyin initials, in a note.
+let list, area, from = -1, asked = 0, at = 0;
+function shut() { list?.remove(); list = null; from = -1; }
+on('input', e => {
+  const t = e.target;
+  if (!t.matches?.('[data-mention]') || e.isComposing) return;
+  const before = t.value.slice(0, t.selectionStart), m = before.match(/[@＠]([^\s@＠，。,]{0,12})$/);
+  if (!m) return shut();
+  area = t; from = before.length - m[1].length;
+  const n = ++asked;
+  fetch(t.dataset.mention + '?q=' + encodeURIComponent(m[1]), { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : []).then(found => {
+    if (n != asked || from < 0) return;
+    list?.remove(); list = null;
+    if (!found.length) return;
+    at = 0;
+    list = el('ul', { className: 'mentions', role: 'listbox' }, ...found.map((p, i) => {
+      const li = el('li', { role: 'option' }, el('span', { textContent: p.label }), el('small', { textContent: p.note }));
+      li.setAttribute('aria-selected', i == 0);
+      li.onmousedown = ev => { ev.preventDefault(); put(p.label); };
+      li._name = p.label;
+      return li;
+    }));
+    t.closest('.box').prepend(list);
+  }).catch(() => {});
+});
+function put(name) {
+  const end = area.selectionStart;
+  area.setRangeText(name + ' ', from, end, 'end');
+  shut();
+  area.dispatchEvent(new Event('input', { bubbles: true }));
+}
+on('keydown', e => {
+  if (!list || e.target != area || e.isComposing) return;
+  const lis = [...list.children];
+  if (e.key == 'ArrowDown' || e.key == 'ArrowUp') { at = (at + (e.key == 'ArrowDown' ? 1 : lis.length - 1)) % lis.length; lis.forEach((li, i) => li.setAttribute('aria-selected', i == at)); }
+  else if ((e.key == 'Enter' || e.key == 'Tab') && !e.ctrlKey) put(lis[at]._name);
+  else if (e.key == 'Escape') shut();
+  else return;
+  e.preventDefault(); e.stopImmediatePropagation();
+}, true);
+on('focusout', e => { if (e.target == area) shut(); });
+
+// A new ticket: the customer chosen, or typed.
+const form = $('.newform');
+if (form) {
+  const who = v => { const r = $(`[name=who][value=${v}]`, form); if (r) { r.checked = true; r.dispatchEvent(new Event('change', { bubbles: true })); } };
+  form.addEventListener('change', e => { if (e.target.name == 'customer') $('#known')?.dispatchEvent(new CustomEvent('ticket:customer', { bubbles: true })); });
+  form.addEventListener('keydown', e => {
+    if (!e.altKey || e.ctrlKey) return;
+    const k = e.code;
+    if (k == 'KeyN') {
+      e.preventDefault();
+      const typed = $('[name=customer_text]', form)?.value.trim() || '', chosen = $('[name=customer]', form)?.value;
+      who('new');
+      const phone = /^[\d+\-\s()]{7,}$/.test(typed), to = $(phone ? '[name="contacts.0.phone"]' : '[name=name]', form);
+      if (typed && !chosen && to && !to.value) to.value = typed;
+      const first = $('[name=name]', form);
+      (first.value ? $('[name="contacts.0.name"]', form) : first).focus();
+    }
+    if (k == 'KeyE') { e.preventDefault(); who('known'); $('[name=customer_text]', form)?.focus(); }
+  });
+  window.addEventListener('load', () => { if ($('.field [aria-invalid]', form)) $('.field [aria-invalid]', form).focus(); });
+}
+function use(id, name) {
+  const hidden = $('[name=customer]', form), text = $('[name=customer_text]', form);
+  if (!hidden) return;
+  const r = $('[name=who][value=known]', form);
+  r.checked = true; r.dispatchEvent(new Event('change', { bubbles: true }));
+  hidden.disabled = text.disabled = false;
+  hidden.value = id; text.value = name;
+  hidden.dispatchEvent(new Event('change', { bubbles: true }));
+  $('#matches').replaceChildren();
+  $('[name=title]', form)?.focus();
+}
+})();
