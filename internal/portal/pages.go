@@ -77,7 +77,7 @@ type voidView struct {
 
 var (
 	sample = statusView{Token: "t", Number: "TASK20261121001", Code: "ABCDEFGH", Title: "x", Type: "complaint", State: "waiting_customer", Round: 2, Steps: steps(ticket.InProgress),
-		Promises: []string{"x"}, Late: true, Older: 3, Last: 9, Question: "?", Mode: "answer", Upload: true, Once: "o", BadStars: 3, FollowUp: 24 * time.Hour,
+		Promises: []string{"x"}, Late: true, Older: 3, Last: 9, Question: "?", Mode: "answer", Upload: true, Once: "o", BadStars: 3, FollowUp: "24",
 		Kept: []Upload{{Seal: "s", Meta: blob.Meta{Name: "a.png", Info: blob.Info{Size: 3}}}}, Done: "answered",
 		Talk: []message{{Mine: true, Kind: "request", Body: "x", At: time.Unix(1, 0)}, {ID: 2, Kind: "question", Who: "x", Body: "?", Correct: true, At: time.Unix(1, 0),
 			Files: []file{{ID: 1, Name: "a.png", Size: 3, Image: true}, {ID: 2, Name: "b.pdf", Size: 3}}}}}

@@ -311,7 +311,7 @@ func TestWholeWay(t *testing.T) {
 		}
 
 		w.as(tk.ID, ticket.RequestConfirmation, ticket.Input{Solution: "已更换网卡"})
-		w.get(page).want(200, "等您确认", "已更换网卡", "3 星及以下", "1 天内与您联系")
+		w.get(page).want(200, "等您确认", "已更换网卡", "3 星及以下", "24 小时内与您联系")
 		w.post(page+"/rating", "round", "1").want(422, "请选择问题是否已经解决", "请点选总体评价")
 		w.post(page+"/rating", "round", "1", "solved", "maybe", "stars", "9").want(422)
 		bad := []string{"round", "1", "solved", "yes", "stars", "2", "speed", "3", "comment", "又坏了"}
@@ -322,7 +322,7 @@ func TestWholeWay(t *testing.T) {
 		if again := w.post(page+"/rating", bad...).want(303).location; again != to { // a second tap
 			t.Errorf("second tap: %s", again)
 		}
-		w.get(to).want(200, "二次处理", "很抱歉没有让您满意", "主管会在 1 天内与您联系", "主管会在明天 09:00 前与您联系")
+		w.get(to).want(200, "二次处理", "很抱歉没有让您满意", "主管会在 24 小时内与您联系", "主管会在明天 09:00 前与您联系")
 		tk = w.ticket(page)
 		if tk.State != ticket.Pending || tk.Round != 2 || tk.Rating != 2 {
 			t.Errorf("%s, round %d, %d stars", tk.State, tk.Round, tk.Rating)

@@ -26,6 +26,7 @@ type statusView struct {
 	Title     string
 	Type      string
 	State     string
+	Tone      string
 	Round     int
 	CreatedAt time.Time
 	Staff     bool   // a colleague looks: nothing can be sent
@@ -55,7 +56,28 @@ type statusView struct {
 	Solved   []ui.Option
 	FileHint string
 	BadStars int
-	FollowUp time.Duration // within which the supervisor calls
+	FollowUp string // within which the supervisor calls: 24 小时
+}
+
+// tones are colours for customers: what is merely new does not alarm.
+var tones = map[ticket.State]string{ticket.Pending: "blue", ticket.InProgress: "blue", ticket.WaitingCustomer: "amber",
+	ticket.AwaitingConfirmation: "violet", ticket.Completed: "green", ticket.Closed: "gray", ticket.Cancelled: "gray"}
+
+// hours says a promise the way it was given: 24 小时 rather than 1 天.
+func hours(l i18n.Lang, d time.Duration) string {
+	switch {
+	case d <= 0:
+		return ""
+	case d%time.Hour == 0 && d <= 72*time.Hour:
+		return i18n.T(l, "portal.hours", int(d/time.Hour))
+	}
+	return i18n.Duration(l, d)
+}
+
+// Fold reports whether writing is not the next thing to do, so that its form
+// waits behind a heading.
+func (v statusView) Fold() bool {
+	return v.State != string(ticket.Pending) && v.State != string(ticket.InProgress) && (v.Message == nil || len(v.Message.Errors) == 0 && v.Message.Summary == "")
 }
 
 type step struct {
@@ -115,7 +137,7 @@ func (s *Service) status(ctx context.Context, r *web.Request, t ticket.Ticket, a
 	}
 	now := r.Now()
 	v = statusView{Token: s.tickets.Link(t), Number: t.Number, Code: s.tickets.LookupCode(t), Title: t.Title, Type: t.Type, State: string(t.State), Round: t.Round,
-		CreatedAt: t.CreatedAt, BadStars: cfg.BadStars, FollowUp: policy.Target(sla.FollowUp), Upload: actor.ID != 0, Once: s.newForm(), Paged: before > 0, FileHint: fileHint(r),
+		CreatedAt: t.CreatedAt, BadStars: cfg.BadStars, FollowUp: hours(r.Lang, policy.Target(sla.FollowUp)), Tone: tones[t.State], Upload: actor.ID != 0, Once: s.newForm(), Paged: before > 0, FileHint: fileHint(r),
 		Solved: []ui.Option{{Value: "yes", Label: r.T("portal.solved.yes")}, {Value: "no", Label: r.T("portal.solved.no")}}}
 	v.Steps = steps(t.State)
 	v.Promises, v.Late = promises(r, t, clocks, now)
@@ -198,9 +220,15 @@ func promises(r *web.Request, t ticket.Ticket, clocks []sla.Clock, now time.Time
 	say := func(key string, at time.Time) { out = append(out, r.T("portal.promise."+key, when(r, at))) }
 	clocks = slices.Clone(clocks)
 	slices.SortFunc(clocks, func(a, b sla.Clock) int { return a.DueAt.Compare(b.DueAt) })
+	called := slices.ContainsFunc(clocks, func(c sla.Clock) bool {
+		return c.Kind == sla.FollowUp && c.Round == t.Round && c.State == sla.Running
+	})
 	for _, c := range clocks {
 		if c.Round != t.Round || c.State != sla.Running {
 			continue
+		}
+		if c.Kind == sla.FirstResponse && called {
+			continue // the supervisor's call is the first response
 		}
 		over := !c.DueAt.After(now)
 		switch c.Kind {
