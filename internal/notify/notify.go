@@ -73,10 +73,12 @@ func (s *Service) Listener() event.Listener {
 				if e.ActorKind == authz.User && e.ActorID == user {
 					continue
 				}
+				// A member of the sample staff may have been removed meanwhile.
 				if _, err := tx.Exec(ctx, `
-					INSERT INTO notifications (user_id, kind, urgent, ticket_id, event_seq, args, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+					INSERT INTO notifications (user_id, kind, urgent, ticket_id, event_seq, args, created_at)
+					SELECT u.id, CAST($1 AS TEXT), CAST($2 AS SMALLINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM users u WHERE u.id = $7
 					ON CONFLICT (event_seq, user_id, kind) DO NOTHING`,
-					user, e.Kind, db.Bool(p.Urgent), e.Subject.ID, e.Seq, string(args), tx.NowMicros()); err != nil {
+					e.Kind, db.Bool(p.Urgent), e.Subject.ID, e.Seq, string(args), tx.NowMicros(), user); err != nil {
 					return fmt.Errorf("notify: %s to %d: %w", e.Kind, user, err)
 				}
 				told = append(told, user)
@@ -84,7 +86,7 @@ func (s *Service) Listener() event.Listener {
 			if s.broker != nil && len(told) > 0 {
 				id := e.Subject.ID
 				tx.AfterCommit(func() {
-					s.broker.Publish(web.Message{Topic: "notice", ID: id, To: web.Audience{Users: told}})
+					s.broker.Publish(web.Message{Topic: "notification", ID: id, To: web.Audience{Users: told}})
 				})
 			}
 		}
@@ -139,7 +141,7 @@ func (s *Service) MarkRead(ctx context.Context, user, id int64) error {
 		return err
 	})
 	if err == nil && s.broker != nil {
-		s.broker.Publish(web.Message{Topic: "notice", To: web.Audience{Users: []int64{user}}})
+		s.broker.Publish(web.Message{Topic: "notification", To: web.Audience{Users: []int64{user}}})
 	}
 	return err
 }

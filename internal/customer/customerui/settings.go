@@ -14,7 +14,7 @@ var settingsPage = ui.NewPage[settingsView](files, "settings.html").Sample(setti
 
 // SettingsNav is the entry of the settings.
 func SettingsNav() ui.Nav {
-	return ui.Nav{Key: "customer-settings", Href: "/admin/customers", Icon: "settings", LabelKey: "customer.settings.title", Perm: customer.PermSettings, Menu: true}
+	return ui.Nav{Key: "customer-settings", Href: "/admin/customers", Icon: "settings", LabelKey: "customer.settings.title", Perm: customer.PermSettings, Group: "org.admin"}
 }
 
 func settingsChrome(r *web.Request) ui.Chrome {

@@ -43,8 +43,8 @@ type pages struct{ s *notify.Service }
 // Routes of the notices; everybody signed in has his own.
 func Routes(rt *web.Router, s *notify.Service) {
 	p := &pages{s}
-	rt.Handle("GET /notices", web.SignedIn, p.list)
-	rt.Handle("POST /notices/read", web.SignedIn, p.read)
+	rt.Handle("GET /notifications", web.SignedIn, p.list)
+	rt.Handle("POST /notifications/read", web.SignedIn, p.read)
 }
 
 func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
@@ -65,7 +65,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	if r.IsFragment() {
 		return listPage.Fragment(w, r, "rows", v)
 	}
-	return listPage.Render(w, r, ui.Chrome{Title: r.T("notify.title"), Nav: "notices"}, v)
+	return listPage.Render(w, r, ui.Chrome{Title: r.T("notify.title"), Nav: "notifications"}, v)
 }
 
 func (p *pages) read(w http.ResponseWriter, r *web.Request) error {
@@ -76,5 +76,5 @@ func (p *pages) read(w http.ResponseWriter, r *web.Request) error {
 	if to := web.SafeNext(f.String("next"), ""); to != "" {
 		return r.SeeOther(w, "%s", to)
 	}
-	return r.SeeOther(w, "/notices")
+	return r.SeeOther(w, "/notifications")
 }

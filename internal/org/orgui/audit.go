@@ -12,7 +12,6 @@ import (
 )
 
 type auditView struct {
-	Tabs     []tab
 	Filter   *web.Form
 	Kinds    []ui.Option
 	People   []ui.Option
@@ -24,15 +23,14 @@ type auditView struct {
 }
 
 type policyView struct {
-	Tabs []tab
 	Form *web.Form
 }
 
 var (
-	auditPage = ui.NewPage[auditView](files, "audit.html", "tabs.html", "moments.html").Sample(
-		auditView{Tabs: aTab, Moments: []moment{aMoment, {}}, Pager: ui.Pager{Next: "/x"}, Report: &event.Report{Events: 12}, Head: "00"},
+	auditPage = ui.NewPage[auditView](files, "audit.html", "moments.html").Sample(
+		auditView{Moments: []moment{aMoment, {}}, Pager: ui.Pager{Next: "/x"}, Report: &event.Report{Events: 12}, Head: "00"},
 		auditView{Report: &event.Report{Events: 3, BrokenAt: 4, Why: "missing"}})
-	policyPage = ui.NewPage[policyView](files, "policy.html", "tabs.html").Sample(policyView{Tabs: aTab})
+	policyPage = ui.NewPage[policyView](files, "policy.html").Sample(policyView{})
 )
 
 // auditFilter reads the filter of the page. The day of "to" is included.
@@ -49,7 +47,7 @@ func auditFilter(f *web.Form) event.Filter {
 }
 
 func (p *pages) auditView(r *web.Request, f *web.Form) (v auditView, err error) {
-	v = auditView{Tabs: adminTabs(r, "audit"), Filter: f}
+	v = auditView{Filter: f}
 	for _, k := range org.AuditKinds() {
 		v.Kinds = append(v.Kinds, ui.Option{Value: k, Label: r.T("event." + k)})
 	}
@@ -128,7 +126,7 @@ func (p *pages) policy(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	f := r.Blank().Set("max_failures", c.MaxFailures).Set("lock_minutes", c.LockMinutes).Set("min_length", c.MinLength).Set("min_kinds", c.MinKinds).Set("max_age_days", c.MaxAgeDays)
-	return policyPage.Render(w, r, adminChrome(r, "policy", ""), policyView{adminTabs(r, "policy"), f})
+	return policyPage.Render(w, r, adminChrome(r, "policy", ""), policyView{f})
 }
 
 func (p *pages) setPolicy(w http.ResponseWriter, r *web.Request) error {
@@ -139,7 +137,7 @@ func (p *pages) setPolicy(w http.ResponseWriter, r *web.Request) error {
 		err = p.org.SetPolicy(r.Context(), r.Actor, in)
 	}
 	if err != nil {
-		return policyPage.Invalid(w, r, err, f, adminChrome(r, "policy", ""), policyView{adminTabs(r, "policy"), f})
+		return policyPage.Invalid(w, r, err, f, adminChrome(r, "policy", ""), policyView{f})
 	}
 	r.Flash(w, "green", "org.saved")
 	return r.SeeOther(w, "/admin/sign-in")

@@ -9,24 +9,23 @@ import (
 )
 
 type companyView struct {
-	Tabs []tab
 	Form *web.Form
 }
 
-var companyPage = ui.NewPage[companyView](files, "company.html", "tabs.html").Sample(companyView{Form: &web.Form{}})
+var companyPage = ui.NewPage[companyView](files, "company.html").Sample(companyView{Form: &web.Form{}})
 
 func (p *pages) company(w http.ResponseWriter, r *web.Request) error {
 	c, err := p.org.Company(r.Context())
 	if err != nil {
 		return err
 	}
-	return companyPage.Render(w, r, adminChrome(r, "company", ""), companyView{adminTabs(r, "company"), r.Blank("name", c.Name, "phone", c.Phone)})
+	return companyPage.Render(w, r, adminChrome(r, "company", ""), companyView{r.Blank("name", c.Name, "phone", c.Phone)})
 }
 
 func (p *pages) setCompany(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	if err := p.org.SetCompany(r.Context(), r.Actor, org.Company{Name: f.String("name"), Phone: f.String("phone")}); err != nil {
-		return companyPage.Invalid(w, r, err, f, adminChrome(r, "company", ""), companyView{adminTabs(r, "company"), f})
+		return companyPage.Invalid(w, r, err, f, adminChrome(r, "company", ""), companyView{f})
 	}
 	r.Flash(w, "green", "org.saved")
 	return r.SeeOther(w, "/admin/company")

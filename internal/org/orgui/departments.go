@@ -15,7 +15,6 @@ type departmentRow struct {
 }
 
 type departmentsView struct {
-	Tabs   []tab
 	Manage bool
 	Rows   []departmentRow
 }
@@ -29,7 +28,7 @@ type departmentView struct {
 }
 
 var (
-	departmentsPage = ui.NewPage[departmentsView](files, "departments.html", "tabs.html").Sample(departmentsView{Tabs: aTab, Manage: true,
+	departmentsPage = ui.NewPage[departmentsView](files, "departments.html").Sample(departmentsView{Manage: true,
 		Rows: []departmentRow{{Node: org.Node{Department: org.Department{ID: 1, Name: "n", Active: true}, Members: 3}, Head: "h", Supervisor: "s"}, {Indent: "　"}}}, departmentsView{Rows: []departmentRow{{}}})
 	departmentPage = ui.NewPage[departmentView](files, "department.html").Sample(departmentView{Department: org.Department{ID: 1, Active: true}}, departmentView{Department: org.Department{ID: 1}})
 )
@@ -43,7 +42,7 @@ func (p *pages) departments(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v := departmentsView{Tabs: adminTabs(r, "departments"), Manage: r.Actor.Can(org.PermManage)}
+	v := departmentsView{Manage: r.Actor.Can(org.PermManage)}
 	for _, n := range nodes {
 		row := departmentRow{Node: n, Head: user(n.HeadID), Supervisor: user(n.SupervisorID)}
 		for range n.Depth {

@@ -101,12 +101,12 @@ func Routes(rt *web.Router, s *org.Service, cookies Cookies, c clock.Clock) {
 func Nav() []ui.Nav {
 	return []ui.Nav{
 		{Key: "account", Href: "/account", Icon: "user", LabelKey: "org.account.title", Menu: true},
-		{Key: "departments", Href: "/admin/departments", Icon: "sitemap", LabelKey: "org.departments.title", Perm: org.PermView, Menu: true},
-		{Key: "users", Href: "/admin/users", Icon: "users", LabelKey: "org.users.title", Perm: org.PermView, Menu: true},
-		{Key: "roles", Href: "/admin/roles", Icon: "shield", LabelKey: "org.roles.title", Perm: org.PermManage, Menu: true},
-		{Key: "company", Href: "/admin/company", Icon: "building", LabelKey: "org.company.title", Perm: org.PermSettings, Menu: true},
-		{Key: "policy", Href: "/admin/sign-in", Icon: "lock", LabelKey: "org.policy.title", Perm: org.PermSettings, Menu: true},
-		{Key: "audit", Href: "/admin/audit", Icon: "history", LabelKey: "audit.title", Perm: org.PermAudit, Menu: true},
+		{Key: "departments", Href: "/admin/departments", Icon: "sitemap", LabelKey: "org.departments.title", Perm: org.PermView, Group: "org.admin"},
+		{Key: "users", Href: "/admin/users", Icon: "users", LabelKey: "org.users.title", Perm: org.PermView, Group: "org.admin"},
+		{Key: "roles", Href: "/admin/roles", Icon: "shield", LabelKey: "org.roles.title", Perm: org.PermManage, Group: "org.admin"},
+		{Key: "company", Href: "/admin/company", Icon: "building", LabelKey: "org.company.title", Perm: org.PermSettings, Group: "org.admin"},
+		{Key: "policy", Href: "/admin/sign-in", Icon: "lock", LabelKey: "org.policy.title", Perm: org.PermSettings, Group: "org.admin"},
+		{Key: "audit", Href: "/admin/audit", Icon: "history", LabelKey: "audit.title", Perm: org.PermAudit, Group: "org.admin"},
 	}
 }
 
@@ -120,16 +120,6 @@ func accountTabs(r *web.Request, current string) []tab {
 	var out []tab
 	for _, t := range [][2]string{{"/account", "org.account.profile"}, {"/account/security", "org.account.security"}, {"/account/history", "org.account.history"}} {
 		out = append(out, tab{Href: t[0], Label: r.T(t[1]), Current: t[0] == current})
-	}
-	return out
-}
-
-func adminTabs(r *web.Request, current string) []tab {
-	var out []tab
-	for _, n := range Nav()[1:] {
-		if r.Actor.Can(n.Perm) {
-			out = append(out, tab{Href: n.Href, Label: r.T(n.LabelKey), Current: n.Key == current})
-		}
 	}
 	return out
 }

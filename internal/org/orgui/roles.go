@@ -16,7 +16,6 @@ type roleRow struct {
 }
 
 type rolesView struct {
-	Tabs []tab
 	Rows []roleRow
 	Form *web.Form
 	Like []ui.Option
@@ -44,14 +43,14 @@ type roleView struct {
 }
 
 var (
-	rolesPage = ui.NewPage[rolesView](files, "roles.html", "tabs.html").Sample(rolesView{Tabs: aTab, Rows: []roleRow{{Role: org.Role{ID: 1, Builtin: true, Users: 2}, Title: "t"}, {}}})
+	rolesPage = ui.NewPage[rolesView](files, "roles.html").Sample(rolesView{Rows: []roleRow{{Role: org.Role{ID: 1, Builtin: true, Users: 2}, Title: "t"}, {}}})
 	rolePage  = ui.NewPage[roleView](files, "role.html").Sample(roleView{Role: org.Role{ID: 1}, Title: "t", Levels: []ui.Option{{Value: "own", Label: "own"}, {Value: "all", Label: "all"}},
 		Areas: []area{{Title: "a", Grants: []grantRow{{Permission: "a.b", Label: "l", Scoped: true, Level: "own"}, {Permission: "a.c", Label: "l", Level: "all", Fixed: true}, {Permission: "a.d", Label: "l"}}}}},
 		roleView{Role: org.Role{ID: 1, Builtin: true}, Holders: 3})
 )
 
 func (p *pages) rolesView(r *web.Request, f *web.Form) (rolesView, error) {
-	v := rolesView{Tabs: adminTabs(r, "roles"), Form: f}
+	v := rolesView{Form: f}
 	roles, err := p.org.Roles(r.Context())
 	for _, role := range roles {
 		v.Rows = append(v.Rows, roleRow{role, role.Title(r.Lang)})

@@ -19,7 +19,6 @@ type userRow struct {
 }
 
 type usersView struct {
-	Tabs        []tab
 	Manage      bool
 	Filter      *web.Form
 	Departments []ui.Option
@@ -58,7 +57,7 @@ type secretView struct {
 }
 
 var (
-	usersPage = ui.NewPage[usersView](files, "users.html", "tabs.html").Sample(usersView{Tabs: aTab, Manage: true, Rows: []userRow{
+	usersPage = ui.NewPage[usersView](files, "users.html").Sample(usersView{Manage: true, Rows: []userRow{
 		{User: org.User{ID: 1, Name: "n", Login: "l", Active: true, Availability: org.Online}, Department: "d", Roles: []string{"r"}, Locked: true, Away: true}, {}}, Pager: ui.Pager{Next: "/x", Prev: "/y"}})
 	userPage = ui.NewPage[userView](files, "user.html", "moments.html").Sample(
 		userView{Manage: true, User: org.User{ID: 1, Active: true}, Locked: true, Work: []org.OpenWork{{Name: "common.yes", Count: 3}}, Moments: []moment{aMoment}},
@@ -86,7 +85,7 @@ func (p *pages) users(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v := usersView{Tabs: adminTabs(r, "users"), Manage: r.Actor.Can(org.PermManage), Filter: f, States: []ui.Option{
+	v := usersView{Manage: r.Actor.Can(org.PermManage), Filter: f, States: []ui.Option{
 		{Value: "inactive", Label: r.T("org.inactive")}, {Value: "locked", Label: r.T("org.locked")}}}
 	if v.Departments, err = p.departmentOptions(r, q.DepartmentID); err != nil {
 		return err

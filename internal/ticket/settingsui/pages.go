@@ -115,7 +115,7 @@ func Routes(rt *web.Router, t *ticket.Service, o *org.Service) {
 
 // Nav is the entry of the settings.
 func Nav() ui.Nav {
-	return ui.Nav{Key: "ticket-settings", Href: "/admin/tickets", Icon: "settings", LabelKey: "ticketsettings.title", Perm: ticket.PermConfigure, Menu: true}
+	return ui.Nav{Key: "ticket-settings", Href: "/admin/tickets", Icon: "settings", LabelKey: "ticketsettings.title", Perm: ticket.PermConfigure, Group: "org.admin"}
 }
 
 func chrome(r *web.Request, sub string) ui.Chrome {

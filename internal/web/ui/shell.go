@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"slices"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/fault"
@@ -23,6 +24,7 @@ type Nav struct {
 	Perm     authz.Permission // "" or web.SignedIn: everybody signed in
 	Letter   string           // g and this letter lead there
 	Menu     bool             // not on the rail but in the palette and the person's menu
+	Group    string           // locale key: entries of a group share one place on the rail and are tabs of each other
 }
 
 // Shell is what all pages of a running product share. Fill it before the first
@@ -70,6 +72,7 @@ type frameView struct {
 	Company, Home string
 	SignOut       string
 	Rail, More    []navView
+	Tabs          []navView // of the group the page belongs to
 	Name, Dept    string
 	ActorID       int64
 	Now           int64 // unix seconds: browsers with a wrong clock still count down rightly
@@ -255,6 +258,8 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 		Letter string `json:"k,omitempty"`
 	}
 	var palette []entry
+	var groups []string
+	members := map[string][]navView{}
 	for _, n := range s.Actions {
 		if n.may(r.Actor) {
 			palette = append(palette, entry{r.T(n.LabelKey), n.Href, n.Letter})
@@ -267,10 +272,24 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 		label := r.T(n.LabelKey)
 		palette = append(palette, entry{label, n.Href, n.Letter})
 		nv := navView{Href: n.Href, Label: label, Letter: n.Letter, Icon: Icon(n.Icon), Current: n.Key == c.Nav}
-		if n.Menu {
+		switch {
+		case n.Group != "":
+			if !slices.Contains(groups, n.Group) {
+				groups = append(groups, n.Group)
+			}
+			members[n.Group] = append(members[n.Group], nv)
+		case n.Menu:
 			v.More = append(v.More, nv)
-		} else {
+		default:
 			v.Rail = append(v.Rail, nv)
+		}
+	}
+	for _, g := range groups {
+		ms := members[g]
+		here := slices.ContainsFunc(ms, func(m navView) bool { return m.Current })
+		v.Rail = append(v.Rail, navView{Href: ms[0].Href, Label: r.T(g), Icon: Icon("settings"), Current: here})
+		if here {
+			v.Tabs = ms
 		}
 	}
 	b, _ := json.Marshal(palette)
