@@ -6,8 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"path"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bihuan/internal/authz"
@@ -61,6 +64,7 @@ func New(rt *web.Router, cfg Config) *API {
 	hc := huma.DefaultConfig("Bihuan 闭环客服", "1")
 	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath = "", "", ""
 	hc.CreateHooks = nil // no $schema members, no Link headers
+	hc.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	hc.Info.Description = overview
 	hc.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	hc.Servers = []*huma.Server{{URL: "/", Description: "This installation"}}
@@ -87,9 +91,26 @@ const overview = `Customers and tickets of a closed-loop customer service, as th
 
 **Versions.** Every record carries ` + "`version`" + `, also as ` + "`ETag`" + `. A PATCH names the version it started from, in ` + "`If-Match`" + ` or in the body; if somebody was faster it is a 409.
 
-**Pages.** Lists return ` + "`items`" + ` and, when there is more, ` + "`next`" + `: pass it as ` + "`cursor`" + `. Lists do not shift while they are read.
+**Pages.** Lists return ` + "`items`" + ` and, when there is more, ` + "`next`" + `: pass it as ` + "`cursor`" + `. A page begins behind the last item of the one before, so new items do not shift it.
 
 **Limits.** Bodies up to 1 MB. Too many requests of one token are a 429 with ` + "`Retry-After`" + ` in seconds.`
+
+// schemaName puts the room before names that rooms share: ticketapi.List is
+// TicketList. People belong to all rooms.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	room, ok := strings.CutSuffix(path.Base(t.PkgPath()), "api")
+	if !ok || room == "" || room == "org" {
+		return name
+	}
+	if room = strings.ToUpper(room[:1]) + room[1:]; strings.HasPrefix(name, room) {
+		return name
+	}
+	return room + name
+}
 
 // Op declares an operation.
 type Op struct {
@@ -165,7 +186,6 @@ func (a adapter) Handle(op *huma.Operation, next func(huma.Context)) {
 		return
 	}
 	ro := op.Metadata["route"].(route)
-	body := op.RequestBody != nil
 	auth := web.Auth()
 	if a.auth != nil {
 		auth = web.Auth(a.auth)
@@ -180,7 +200,10 @@ func (a adapter) Handle(op *huma.Operation, next func(huma.Context)) {
 				return fault.New(fault.Limited, "api.limited")
 			}
 		}
-		if body {
+		if err := readable(r.URL); err != nil {
+			return err
+		}
+		if b := op.RequestBody; b != nil && (b.Required || r.ContentLength != 0) {
 			if err := checkType(r.Header.Get("Content-Type")); err != nil {
 				return err
 			}

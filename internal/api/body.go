@@ -6,10 +6,12 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
@@ -54,6 +56,9 @@ func decode(raw []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
+	if err == nil && bytes.Contains(raw, []byte(`\u0000`)) && hasNUL(raw) {
+		return unreadable()
+	}
 	var wrong *json.UnmarshalTypeError
 	var at *time.ParseError
 	switch {
@@ -76,6 +81,32 @@ func decode(raw []byte, v any) error {
 		}
 	}
 	return malformed()
+}
+
+// hasNUL reports whether some text in raw has the character PostgreSQL cannot
+// store; `\\u0000` is only its name.
+func hasNUL(raw []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if s, ok := t.(string); ok && strings.ContainsRune(s, 0) {
+			return true
+		}
+	}
+}
+
+func unreadable() error { return fault.Invalidf("api.unreadable") }
+
+// readable refuses an address with characters no text has.
+func readable(u *url.URL) error {
+	q, err := url.QueryUnescape(u.RawQuery)
+	if err != nil || !utf8.ValidString(q) || !utf8.ValidString(u.Path) || strings.ContainsRune(q, 0) || strings.ContainsRune(u.Path, 0) {
+		return unreadable()
+	}
+	return nil
 }
 
 func kind(t reflect.Type) string {

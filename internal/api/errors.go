@@ -104,6 +104,8 @@ func ours(status int, msg string, errs []error) error {
 		switch {
 		case where == "body":
 			return malformed()
+		case where == "path": // an address that cannot be one
+			return fault.New(fault.NotFound, "ui.error.not_found")
 		case d.Message == "unknown query parameter":
 			e.Field(field, "api.unknown_parameter", field)
 		default:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"bihuan/internal/action"
 	"bihuan/internal/fault"
@@ -30,6 +31,9 @@ func Once[T any](ctx context.Context, run *action.Runner, key, name string, requ
 			return err
 		})
 		return out, "", err
+	}
+	if !utf8.ValidString(key) {
+		return out, "", fault.Invalidf("api.invalid").Field("Idempotency-Key", "api.bad_parameter", "Idempotency-Key")
 	}
 	r := web.From(ctx)
 	body, err := json.Marshal(request)

@@ -189,6 +189,8 @@ func (s *Service) may(ctx context.Context, q db.Querier, actor authz.Actor, t *T
 		}
 	}
 	switch {
+	case m.Who == bySystem:
+		return fault.New(fault.Forbidden, "ticket.only_system")
 	case m.Who&byAssignee != 0 && m.Who&(bySupervisor|byDispatcher) != 0:
 		return fault.New(fault.Forbidden, "ticket.only_assignee_or_supervisor")
 	case m.Who&byAssignee != 0:

@@ -139,7 +139,7 @@ func (r *Request) fail(err error) {
 		r.w.status = 499 // the reader has gone; nobody to tell
 		return
 	}
-	if k := fault.KindOf(err); k == fault.Internal || k == fault.Unavailable {
+	if Status(err) >= http.StatusInternalServerError {
 		r.rt.cfg.Log.Error("web: request failed", "ref", r.Ref, "route", r.Route(), "actor", r.actorName(), "err", err)
 	}
 	if r.w.wrote() {

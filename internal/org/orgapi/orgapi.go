@@ -85,4 +85,3 @@ func (d Directory) DepartmentID(ctx context.Context, field, name string) (int64,
 	}
 	return p.ID, nil
 }
-

@@ -1,0 +1,36 @@
+// Package v1 is version 1 of the JSON API as a whole: which rooms it is put
+// together from, and its reference for readers (docs/api.md), made from the
+// same declarations that serve the requests.
+package v1
+
+import (
+	"bihuan/internal/action"
+	"bihuan/internal/api"
+	"bihuan/internal/customer"
+	"bihuan/internal/customer/customerapi"
+	"bihuan/internal/org"
+	"bihuan/internal/org/orgapi"
+	"bihuan/internal/ticket"
+	"bihuan/internal/ticket/ticketapi"
+	"bihuan/internal/web"
+)
+
+// Rooms are what the API opens.
+type Rooms struct {
+	Run       *action.Runner
+	Org       *org.Service
+	Customers *customer.Service
+	Tickets   *ticket.Service
+}
+
+// Mount adds the API to rt. cfg.Auth is set here.
+func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
+	cfg.Auth = orgapi.Bearer{Org: r.Org}
+	if rt != nil && cfg.Clock == nil {
+		cfg.Clock = rt.Clock()
+	}
+	a := api.New(rt, cfg)
+	customerapi.Routes(a, r.Run, r.Customers, r.Org)
+	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
+	return a
+}
