@@ -270,6 +270,9 @@ func when(r *web.Request, at time.Time) string {
 			day += ", " + strconv.Itoa(at.Year())
 		}
 	}
+	if r.Lang == i18n.ZhCN {
+		day = " " + day // a blank between a Chinese word and a number, none before 明天
+	}
 	return day + " " + clock
 }
 

@@ -208,7 +208,7 @@ func (c Chrome) frame(w http.ResponseWriter, r *web.Request, b *bytes.Buffer) er
 	}
 	v := frameView{Chrome: c, Lang: string(r.Lang), Home: s.Home, SignOut: s.SignOut, Body: template.HTML(bodyMark),
 		Name: r.Actor.Name, ActorID: r.Actor.ID, Now: r.Now().Unix(), SignedIn: r.Actor.Kind == authz.User, Path: r.URL.RequestURI(), Words: words[r.Lang]}
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet && c.Layout != PublicPage { // public forms fail at addresses that can be asked for
 		v.Path = "/"
 	}
 	if v.Home == "" {
