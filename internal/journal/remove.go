@@ -1,0 +1,28 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"bihuan/internal/db"
+)
+
+// RemoveOfTickets deletes the journals of tickets that are deleted themselves.
+func RemoveOfTickets(ctx context.Context, tx *db.Tx, ids []int64) error {
+	return remove(ctx, tx, `DELETE FROM entries WHERE ticket_id > 0 AND ticket_id IN (`, ids)
+}
+
+// RemoveOfCustomers deletes the journals of customers that are deleted
+// themselves; they have no tickets any more.
+func RemoveOfCustomers(ctx context.Context, tx *db.Tx, ids []int64) error {
+	return remove(ctx, tx, `DELETE FROM entries WHERE customer_id > 0 AND customer_id IN (`, ids)
+}
+
+func remove(ctx context.Context, tx *db.Tx, query string, ids []int64) error {
+	return db.EachIn(ids, func(in string, args []any) error {
+		if _, err := tx.Exec(ctx, query+in+`)`, args...); err != nil {
+			return fmt.Errorf("journal: remove: %w", err)
+		}
+		return nil
+	})
+}

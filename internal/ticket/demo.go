@@ -1,0 +1,108 @@
+package ticket
+
+import (
+	"context"
+	"fmt"
+
+	"bihuan/internal/action"
+	"bihuan/internal/db"
+	"bihuan/internal/journal"
+	"bihuan/internal/search"
+	"bihuan/internal/sla"
+)
+
+// isDemo selects the tickets of the sample data, with the sub-tickets that were
+// made of them since.
+const isDemo = `demo = 1 OR parent_id IN (SELECT p.id FROM tickets p WHERE p.demo = 1)`
+
+// DemoTickets returns how many tickets of the sample data there are.
+func DemoTickets(ctx context.Context, q db.Querier) (n int, err error) {
+	if err = q.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE `+isDemo).Scan(&n); err != nil {
+		return 0, fmt.Errorf("ticket: sample data: %w", err)
+	}
+	return n, nil
+}
+
+// RemoveDemo deletes the tickets of the sample data with all that hangs on
+// them, and returns how many. The audit trail keeps what was done with them.
+func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error) {
+	ids, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE `+isDemo+` ORDER BY id DESC`) // parts before their main ticket
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	for _, id := range ids {
+		files, err := s.files.Of(ctx, a, subjectType, id)
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range files {
+			if err := s.files.Remove(ctx, a, f); err != nil {
+				return 0, err
+			}
+		}
+		if err := search.Tickets.Delete(ctx, a.Tx, id); err != nil {
+			return 0, err
+		}
+		place := fmt.Sprintf("ticket:%d:", id)
+		if _, err := a.Exec(ctx, `DELETE FROM drafts WHERE place >= $1 AND place < $2`, place, place+"\uffff"); err != nil {
+			return 0, fmt.Errorf("ticket: remove drafts: %w", err)
+		}
+	}
+	if err := sla.Remove(ctx, a.Tx, ids); err != nil {
+		return 0, err
+	}
+	if err := journal.RemoveOfTickets(ctx, a.Tx, ids); err != nil {
+		return 0, err
+	}
+	var customers []int64
+	err = db.EachIn(ids, func(in string, args []any) error {
+		some, err := idsOf(ctx, a, `SELECT DISTINCT customer_id FROM tickets WHERE id IN (`+in+`)`, args...)
+		if err != nil {
+			return err
+		}
+		customers = append(customers, some...)
+		for _, q := range []string{
+			`DELETE FROM deliveries WHERE ticket_id IN (`,
+			`DELETE FROM ratings WHERE ticket_id IN (`,
+			`DELETE FROM ticket_watchers WHERE ticket_id IN (`,
+			`DELETE FROM ticket_links WHERE ticket_id IN (`,
+			`DELETE FROM ticket_links WHERE other_id IN (`,
+			`DELETE FROM notifications WHERE ticket_id IN (`,
+			`UPDATE tickets SET parent_id = NULL WHERE id IN (`,
+		} {
+			if _, err := a.Exec(ctx, q+in+`)`, args...); err != nil {
+				return fmt.Errorf("ticket: remove sample data: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = db.EachIn(ids, func(in string, args []any) error {
+		_, err := a.Exec(ctx, `DELETE FROM tickets WHERE id IN (`+in+`)`, args...)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ticket: remove sample data: %w", err)
+	}
+	// What was counted while the tickets came and went is counted anew.
+	if _, err := a.Exec(ctx, `
+		UPDATE ticket_load SET open = (SELECT COUNT(*) FROM tickets t WHERE t.assignee_id = ticket_load.user_id AND t.is_open = 1)`); err != nil {
+		return 0, fmt.Errorf("ticket: remove sample data: load: %w", err)
+	}
+	err = db.EachIn(customers, func(in string, args []any) error {
+		_, err := a.Exec(ctx, `
+			UPDATE customers SET
+				open_tickets  = (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = customers.id AND t.parent_id IS NULL AND t.is_open = 1),
+				total_tickets = (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = customers.id AND t.parent_id IS NULL),
+				ratings       = (SELECT COUNT(*) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = customers.id AND t.parent_id IS NULL AND r.stars > 0),
+				rating_sum    = (SELECT COALESCE(SUM(r.stars), 0) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = customers.id AND t.parent_id IS NULL)
+			WHERE id IN (`+in+`)`, args...)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ticket: remove sample data: customers: %w", err)
+	}
+	return len(ids), nil
+}
