@@ -124,6 +124,8 @@ type Op struct {
 	Scope       string           // of the token
 	Status      int              // of success; 0: 200
 	Errors      []int            // statuses beside those every operation has
+	Example     string           // of a body, as JSON
+	Conflict    reflect.Type     // shape of a 409 that says more than a Problem; nil: a Problem
 }
 
 type route struct {
@@ -139,9 +141,13 @@ func Handle[In, Out any](a *API, op Op, h func(ctx context.Context, in *In) (*Ou
 		a.huma.OpenAPI().Tags = append(a.huma.OpenAPI().Tags, &huma.Tag{Name: op.Tag})
 	}
 	errs := append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests}, op.Errors...)
+	if op.Method != http.MethodGet {
+		errs = append(errs, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
 	slices.Sort(errs)
-	huma.Register(a.huma, huma.Operation{
+	o := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: Prefix + op.Path, Tags: []string{op.Tag}, Summary: op.Summary, Description: op.Description,
+		Responses:     map[string]*huma.Response{}, // shared with the copy huma makes
 		DefaultStatus: op.Status, Errors: slices.Compact(errs),
 		Security:                     []map[string][]string{{"bearer": {op.Scope}}},
 		Extensions:                   map[string]any{"x-permission": string(op.Perm)},
@@ -150,7 +156,15 @@ func Handle[In, Out any](a *API, op Op, h func(ctx context.Context, in *In) (*Ou
 		RejectUnknownQueryParameters: true,
 		MaxBodyBytes:                 -1, // the router's limit holds
 		BodyReadTimeout:              time.Minute,
-	}, h)
+	}
+	if op.Example != "" {
+		o.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: json.RawMessage(op.Example)}}}
+	}
+	huma.Register(a.huma, o, h)
+	if op.Conflict != nil {
+		r := o.Responses["409"].Content["application/problem+json"]
+		r.Schema = a.huma.OpenAPI().Components.Schemas.Schema(op.Conflict, true, "")
+	}
 }
 
 // OpenAPI returns the document.

@@ -215,5 +215,7 @@ func (r *Request) SetLang(w http.ResponseWriter, l i18n.Lang) {
 	r.Lang = l
 }
 
-// validText drops what is not UTF-8, which PostgreSQL refuses.
-func validText(s string) string { return strings.ToValidUTF8(s, "") }
+// validText drops what is not UTF-8, and NUL: PostgreSQL refuses both.
+func validText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
+}

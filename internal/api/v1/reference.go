@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -110,7 +111,13 @@ func (w *writer) operation(op *huma.Operation) {
 		w.line("")
 	}
 	if op.RequestBody != nil {
-		w.line("Body: %s.", w.typ(op.RequestBody.Content["application/json"].Schema))
+		m := op.RequestBody.Content["application/json"]
+		w.line("Body: %s.\n", w.typ(m.Schema))
+		if ex, ok := m.Example.(json.RawMessage); ok {
+			var b bytes.Buffer
+			_ = json.Indent(&b, ex, "", "  ")
+			w.line("```json\n%s\n```\n", b.String())
+		}
 	}
 	statuses := make([]string, 0, len(op.Responses))
 	for s := range op.Responses {
@@ -118,15 +125,19 @@ func (w *writer) operation(op *huma.Operation) {
 	}
 	sort.Strings(statuses)
 	var errs []string
+	conflict := ""
 	for _, s := range statuses {
 		r := op.Responses[s]
 		if c := r.Content["application/json"]; c != nil {
 			w.line("Answer: %s %s.", s, w.typ(c.Schema))
 		} else {
 			errs = append(errs, s)
+			if sc := r.Content["application/problem+json"].Schema; s == "409" && w.typ(sc) != ref("Problem") {
+				conflict = ", 409 a " + w.typ(sc)
+			}
 		}
 	}
-	w.line("Errors: %s, each a %s.\n", strings.Join(errs, ", "), ref("Problem"))
+	w.line("Errors: %s, each a %s%s.\n", strings.Join(errs, ", "), ref("Problem"), conflict)
 }
 
 func ref(name string) string { return "[" + name + "](#" + strings.ToLower(name) + ")" }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -37,6 +38,7 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 	api.Handle(a, api.Op{ID: "list-customers", Method: "GET", Path: "/customers", Tag: tag, Perm: customer.PermView, Scope: read,
 		Summary: "List customers", Description: "Customers within the caller's data scope, the latest business first."}, s.list)
 	api.Handle(a, api.Op{ID: "create-customer", Method: "POST", Path: "/customers", Tag: tag, Perm: customer.PermCreate, Scope: write, Status: 201, Errors: []int{409},
+		Example: newExample, Conflict: reflect.TypeFor[DuplicateProblem](),
 		Summary: "Register a customer", Description: "A customer with the same credit code or telephone number is a 409 with `candidates`: those in the caller's scope by number, others only by the department to ask. To register him nevertheless, say why in `duplicate_reason`."}, s.create)
 	api.Handle(a, api.Op{ID: "get-customer", Method: "GET", Path: "/customers/{number}", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Get a customer", Description: "Telephone numbers, addresses, e-mail and WeChat are masked. With `clear=true` they come in clear, if the token has the scope `customers:reveal` and its owner the permission; each value is recorded in the audit trail as looked at."}, s.get)
@@ -227,6 +229,14 @@ func Duplicates(err error) error {
 	}
 	return err
 }
+
+// DuplicateProblem is the 409 of a registration.
+type DuplicateProblem struct {
+	web.Problem
+	Candidates []Candidate `json:"candidates,omitempty" doc:"Who may be the same customer, the surest first; only of code customer.duplicate"`
+}
+
+const newExample = `{"type":"company","name":"广州南粤医疗器械股份有限公司","level":"vip","source":"phone","contacts":[{"name":"黎嘉敏","phone":"13812345678","position":"采购经理","primary":true}]}`
 
 type duplicate struct{ *customer.DuplicateError }
 

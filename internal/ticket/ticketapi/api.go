@@ -4,6 +4,7 @@ package ticketapi
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,18 +68,24 @@ func Routes(a *api.API, run *action.Runner, tickets *ticket.Service, customers *
 	api.Handle(a, api.Op{ID: "list-tickets", Method: "GET", Path: "/tickets", Tag: tag, Perm: ticket.PermView, Scope: read,
 		Summary: "List tickets", Description: "Tickets within the caller's data scope. A view may be narrowed by the other parameters."}, s.list)
 	api.Handle(a, api.Op{ID: "create-ticket", Method: "POST", Path: "/tickets", Tag: tag, Perm: ticket.PermCreate, Scope: write, Status: 201, Errors: []int{409},
-		Summary: "Register a ticket", Description: "For an existing customer (`customer`) or a new one, registered in the same step (`new_customer`). Number, priority, department, person and deadlines follow from the rules, unless given."}, s.create)
+		Example:  `{"title":"设备无法开机","type":"after_sales","urgency":"urgent","customer":"C202611210001","description":"早上通电后无任何反应，电源灯不亮。"}`,
+		Conflict: reflect.TypeFor[customerapi.DuplicateProblem](),
+		Summary:  "Register a ticket", Description: "For an existing customer (`customer`) or a new one, registered in the same step (`new_customer`). Number, priority, department, person and deadlines follow from the rules, unless given."}, s.create)
 	api.Handle(a, api.Op{ID: "get-ticket", Method: "GET", Path: "/tickets/{number}", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "Get a ticket", Description: "With its clocks, ratings, sub-tickets, relations and the moves the caller may make now."}, s.get)
 	api.Handle(a, api.Op{ID: "update-ticket", Method: "PATCH", Path: "/tickets/{number}", Tag: tag, Perm: ticket.PermEdit, Scope: write, Errors: []int{404, 409},
 		Summary: "Change what describes a ticket", Description: "Members that are left out stay as they are. A priority other than the matrix gives needs `priority_reason`."}, s.update)
 	api.Handle(a, api.Op{ID: "move-ticket", Method: "POST", Path: "/tickets/{number}/{move}", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404, 409},
+		Example: `{"solution":"更换主板并测试 24 小时","delay_reason":"备件到货延迟"}`,
 		Summary: "Make a move", Description: movesDoc}, s.move)
 	api.Handle(a, api.Op{ID: "reply-to-customer", Method: "POST", Path: "/tickets/{number}/replies", Tag: tag, Perm: ticket.PermHandle, Scope: write, Status: 201, Errors: []int{404, 409},
+		Example: `{"body":"您好，新的校准证书已经寄出。"}`,
 		Summary: "Reply to the customer", Description: "Only who handles the ticket speaks for it, or his supervisor."}, s.reply)
 	api.Handle(a, api.Op{ID: "add-note", Method: "POST", Path: "/tickets/{number}/notes", Tag: tag, Perm: ticket.PermNote, Scope: write, Status: 201, Errors: []int{404},
+		Example: `{"body":"客户说周三前可以等。","mentions":["hejunjie"]}`,
 		Summary: "Write an internal note", Description: "Mentioned colleagues are told and watch the ticket from then on."}, s.note)
 	api.Handle(a, api.Op{ID: "add-follow-up", Method: "POST", Path: "/tickets/{number}/follow-ups", Tag: tag, Perm: ticket.PermNote, Scope: followUps, Status: 201, Errors: []int{404},
+		Example: `{"body":"与客户通话，约定周三 10 点上门更换主板。","method":"phone","contact":"黎嘉敏","next_plan":"上门更换主板","next_owner":"hejunjie","next_at":"2026-11-25T10:00:00+08:00"}`,
 		Summary: "Write a follow-up record", Description: "What was done or agreed, and what comes next. It counts as progress."}, s.followUp)
 	api.Handle(a, api.Op{ID: "list-follow-ups", Method: "GET", Path: "/tickets/{number}/follow-ups", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "List follow-up records", Description: "Newest first."}, s.followUps)
