@@ -351,7 +351,6 @@ func (s *Service) noteDifferences(ctx context.Context, a *action.Action, t ticke
 	if len(lines) == 0 {
 		return nil
 	}
-	a.Actor.Name = i18n.T(i18n.ZhCN, "portal.author")
 	_, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: journal.Note,
 		Body: i18n.T(i18n.ZhCN, "portal.differs") + "\n" + strings.Join(lines, "\n")})
 	return err
