@@ -25,6 +25,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/db"
+	"bihuan/internal/demo/demoui"
 	"bihuan/internal/event"
 	"bihuan/internal/job"
 	"bihuan/internal/notify"
@@ -82,6 +83,7 @@ type Options struct {
 	// administrator: for commands that run beside a server.
 	Offline bool
 	Keys    *crypt.Keeper // instead of the key file
+	Bulk    bool          // to fill the store: see db.Config
 }
 
 // Open opens the store, brings its schema up to date, seeds what a company
@@ -99,7 +101,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	}
 
 	// The store.
-	d, err := db.Open(ctx, db.Config{URL: cfg.Database, Dir: cfg.Data, Clock: o.Clock})
+	d, err := db.Open(ctx, db.Config{URL: cfg.Database, Dir: cfg.Data, Clock: o.Clock, Bulk: o.Bulk})
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +198,7 @@ func (a *App) routes() {
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	notifyui.Routes(rt, a.Notify)
+	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {
 			perm authz.Permission

@@ -32,6 +32,7 @@ type CLI struct {
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Backup  backupCmd  `cmd:"" help:"Write everything into one file, also while the server runs."`
 	Restore restoreCmd `cmd:"" help:"Bring a backup back; the server must not run."`
+	Demo    demoCmd    `cmd:"" help:"The sample data of serve --demo."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -42,6 +42,7 @@ type Config struct {
 	Dir      string      // folder of bihuan.db; made when missing
 	Clock    clock.Clock // nil: the machine's
 	MaxConns int         // PostgreSQL connections; 0: 16
+	Bulk     bool        // to fill a store: the newest commits may be lost with the power, and SQLite takes more memory
 }
 
 // Querier reads and, inside a transaction, writes.
@@ -143,6 +144,9 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("db: database address: %w", err)
 	}
+	if c.Bulk {
+		cfg.RuntimeParams["synchronous_commit"] = "off"
+	}
 	d := &DB{dialect: Postgres, clock: c.Clock, url: c.URL, pool: stdlib.OpenDB(*cfg)}
 	n := c.MaxConns
 	if n == 0 {
@@ -164,8 +168,13 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	}
 	path := filepath.Join(c.Dir, "bihuan.db")
 	// FULL: with NORMAL a power cut may take back what was already answered.
-	common := "file:" + (&urlPath{path}).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)"
-	w, err := sql.Open("sqlite", common+"&_txlock=immediate&_pragma=cache_size(-16000)")
+	common := "file:" + (&urlPath{path}).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"
+	writer := "&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)"
+	if c.Bulk {
+		// Temporary files on disk: building an index over a million rows sorts them.
+		writer = "&_pragma=synchronous(NORMAL)&_pragma=temp_store(FILE)&_pragma=cache_size(-98304)&_pragma=wal_autocheckpoint(16000)"
+	}
+	w, err := sql.Open("sqlite", common+"&_txlock=immediate"+writer)
 	if err != nil {
 		return nil, fmt.Errorf("db: open: %w", err)
 	}
@@ -175,7 +184,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		w.Close()
 		return nil, fmt.Errorf("db: open %s: %w", path, err)
 	}
-	r, err := sql.Open("sqlite", common+"&_pragma=query_only(1)&_pragma=cache_size(-4000)&_pragma=mmap_size(268435456)")
+	r, err := sql.Open("sqlite", common+"&_pragma=temp_store(MEMORY)&_pragma=query_only(1)&_pragma=cache_size(-4000)&_pragma=mmap_size(268435456)")
 	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("db: open: %w", err)

@@ -379,7 +379,7 @@ func (l *life) request(ctx context.Context) error {
 			s.fate, s.cancel, s.slow = f.name, false, false
 		}
 	}
-	for s.fate == "waiting" && s.ask == "" || s.fate == "help" && s.helpDept == "" {
+	for s.fate == "waiting" && s.ask == "" || s.fate == "help" && (s.helpDept == "" || s.class == "") {
 		s.topic = pick(l, topics)
 	}
 	s.vars = strings.NewReplacer("{p}", pick(l, products), "{o}", fmt.Sprintf("SO%s%04d", now.In(number.Zone).Format("0601"), 1+l.rnd.IntN(9000)),
@@ -523,6 +523,8 @@ func (l *life) pending(ctx context.Context, s *story, t *ticket.Ticket) error {
 func (l *life) working(ctx context.Context, s *story, t *ticket.Ticket) error {
 	again := func() { l.next(s, t.State) }
 	switch {
+	case s.child && s.records > 0 && s.fate == "work":
+		return nil
 	case s.child && s.records > 0:
 		return l.do(ctx, s, t, t.AssigneeID, ticket.RequestConfirmation, ticket.Input{Solution: "已按要求处理完成，结果见跟进记录。", DelayReason: l.delay(ctx, t)})
 	case s.ask != "" && !s.asked && !s.child && (s.fate == "waiting" || l.chance(45)):
