@@ -38,9 +38,9 @@ var Logins = append(append([]string{}, authz.Roles...), Nobody)
 var people = map[string]struct{ name, department string }{
 	authz.RoleAdmin:      {"郑管理", "客户服务中心"},
 	authz.RoleHead:       {"陈总监", "客户服务中心"},
-	authz.RoleSupervisor: {"李主管", "技术支持部"},
+	authz.RoleSupervisor: {"李主管", "售后部"},
 	authz.RoleAgent:      {"王小美", "客服部"},
-	authz.RoleEngineer:   {"张工", "技术支持部"},
+	authz.RoleEngineer:   {"张工", "售后部"},
 	authz.RoleSales:      {"刘销售", "销售部"},
 	authz.RoleEditor:     {"孙编辑", "客服部"},
 	authz.RoleAuditor:    {"周审计", "客户服务中心"},
@@ -134,14 +134,15 @@ func (h *House) populate(ctx context.Context) {
 			}
 		}
 		// The supervisor leads the engineers.
-		_, err := a.Exec(ctx, `UPDATE departments SET supervisor_id = $1 WHERE id = $2`, h.Users[authz.RoleSupervisor], h.Departments["技术支持部"])
+		_, err := a.Exec(ctx, `UPDATE departments SET supervisor_id = $1 WHERE id = $2`, h.Users[authz.RoleSupervisor], h.Departments["售后部"])
 		if err != nil {
 			return err
 		}
 		if _, err = a.Exec(ctx, `DELETE FROM user_roles WHERE user_id = $1`, h.Users[Nobody]); err != nil {
 			return err
 		}
-		_, err = a.Exec(ctx, `UPDATE users SET availability = 'online'`)
+		// Work is routed to those who are there; leads hand it out.
+		_, err = a.Exec(ctx, `UPDATE users SET availability = 'offline' WHERE login NOT IN ('agent', 'engineer', 'sales')`)
 		return err
 	})
 	if err != nil {
