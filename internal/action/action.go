@@ -70,12 +70,7 @@ func (r *Runner) Do(ctx context.Context, actor authz.Actor, name string, fn func
 		if len(a.facts) == 0 && !a.nothing {
 			return fmt.Errorf("action: %s changed something without recording it", name)
 		}
-		for _, e := range a.facts {
-			if err := event.Append(ctx, tx, actor, name, e); err != nil {
-				return err
-			}
-		}
-		return nil
+		return event.AppendAll(ctx, tx, actor, name, a.facts)
 	})
 	if err == nil && r.wake != nil {
 		r.wake()
