@@ -585,21 +585,5 @@ func Choose(ctx context.Context, q db.Querier, typ, urgency string) (Policy, err
 	if err != nil {
 		return Policy{}, err
 	}
-	best, score := Policy{}, -1
-	for _, p := range append(ps, Defaults()...) {
-		if p.Type != "" && p.Type != typ || p.Urgency != "" && p.Urgency != urgency {
-			continue
-		}
-		s := 0
-		if p.Type != "" {
-			s += 2
-		}
-		if p.Urgency != "" {
-			s++
-		}
-		if s > score {
-			best, score = p, s
-		}
-	}
-	return best, nil
+	return Chosen(ps, typ, urgency), nil
 }

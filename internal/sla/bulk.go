@@ -1,0 +1,100 @@
+package sla
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bihuan/internal/db"
+)
+
+// Start is a clock to be started on a ticket that comes from elsewhere.
+type Start struct {
+	TicketID int64
+	Kind     Kind
+	Round    int
+	Policy   string
+	From     time.Time     // when it began to run
+	Due      time.Time     // when it is due; may be past
+	Paused   bool          // it stands still: Due is ignored
+	Target   time.Duration // of a paused clock; 0: Due - From
+	Why      string
+}
+
+// ArmMany starts the clocks as they would stand now if they had run here all
+// along, except that steps whose time is past do not fire: whoever imports a
+// thousand late tickets must not send a thousand alarms. A clock past its due
+// time is marked as missed; it runs on, so that the ticket stays in the lists
+// of what is late.
+func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
+	if len(starts) == 0 {
+		return nil
+	}
+	ids, err := tx.ReserveIDs(ctx, "clocks", len(starts))
+	if err != nil {
+		return err
+	}
+	const width = 16
+	clocks := make([]any, 0, len(starts)*width)
+	segments := make([]any, 0, len(starts)*5)
+	for i, s := range starts {
+		if !s.From.Before(s.Due) && !s.Paused {
+			s.From = s.Due.Add(-time.Minute)
+		}
+		c := Clock{Kind: s.Kind, State: Running, Target: s.Target, SegmentAt: s.From}
+		if c.Target == 0 {
+			c.Target = s.Due.Sub(s.From)
+		}
+		var due, segment, next int64
+		if s.Paused {
+			c.State = Paused
+			c.Used = max(0, min(tx.Now.Sub(s.From), c.Target-time.Minute))
+		} else {
+			due, segment = db.Micros(s.Due), db.Micros(s.From)
+			c.Missed = !tx.Now.Before(s.Due)
+			for c.Step < len(Ladders[s.Kind]) && !c.next(c.Step).After(tx.Now) {
+				c.Step++
+			}
+			next = db.Micros(c.next(c.Step))
+		}
+		clocks = append(clocks, ids[i], s.TicketID, string(s.Kind), max(s.Round, 1), string(c.State), s.Policy, c.Target.Microseconds(), db.Micros(s.From),
+			due, c.Used.Microseconds(), segment, c.Step, next, db.Bool(c.Missed), 0, "")
+		ended, endWhy := int64(0), ""
+		if s.Paused {
+			ended, endWhy = tx.NowMicros(), s.Why
+		}
+		segments = append(segments, ids[i], db.Micros(s.From), ended, s.Why, endWhy)
+	}
+	if err := tx.InsertMany(ctx, `INSERT INTO clocks (id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason)`, "", width, clocks); err != nil {
+		return fmt.Errorf("sla: arm %d clocks: %w", len(starts), err)
+	}
+	if err := tx.InsertMany(ctx, `INSERT INTO clock_segments (clock_id, started_at, ended_at, start_reason, end_reason)`, "", 5, segments); err != nil {
+		return fmt.Errorf("sla: arm %d clocks: %w", len(starts), err)
+	}
+	return nil
+}
+
+// Chosen is [Choose] among policies already read; ps is what [Policies] returns.
+func Chosen(ps []Policy, typ, urgency string) Policy {
+	best, score := Policy{}, -1
+	for _, list := range [2][]Policy{ps, builtIn} {
+		for _, p := range list {
+			if p.Type != "" && p.Type != typ || p.Urgency != "" && p.Urgency != urgency {
+				continue
+			}
+			s := 0
+			if p.Type != "" {
+				s += 2
+			}
+			if p.Urgency != "" {
+				s++
+			}
+			if s > score {
+				best, score = p, s
+			}
+		}
+	}
+	return best
+}
+
+var builtIn = Defaults()
