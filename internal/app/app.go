@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/api"
+	v1 "bihuan/internal/api/v1"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
@@ -32,6 +34,7 @@ import (
 	"bihuan/internal/notify/notifyui"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgui"
+	"bihuan/internal/portal"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
@@ -185,7 +188,7 @@ func navigation() []ui.Nav {
 		ui.Nav{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
 	)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav())
+	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav())
 }
 
 func (a *App) routes() {
@@ -197,7 +200,9 @@ func (a *App) routes() {
 	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	settingsui.Routes(rt, a.Tickets, a.Org)
+	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {
@@ -285,6 +290,7 @@ func (a *App) duties() {
 		}
 	})
 	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
+	a.Duties.Every("api keys", time.Hour, func(ctx context.Context) error { _, err := a.Run.SweepKeys(ctx, 5000); return err })
 	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
 	a.Duties.Every("files", time.Hour, a.Files.Sweep)
 	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	v1 "bihuan/internal/api/v1"
 	"bihuan/internal/authz"
 	"bihuan/internal/backup"
 	"bihuan/internal/clock"
@@ -33,6 +34,7 @@ type CLI struct {
 	Backup  backupCmd  `cmd:"" help:"Write everything into one file, also while the server runs."`
 	Restore restoreCmd `cmd:"" help:"Bring a backup back; the server must not run."`
 	Demo    demoCmd    `cmd:"" help:"The sample data of serve --demo."`
+	API     apiCmd     `cmd:"" name:"api" help:"The REST API."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -244,6 +246,14 @@ func (c *restoreCmd) Run(e *env) error {
 	fmt.Fprintln(e.out, r.Say(terminalLang()))
 	return nil
 }
+
+type apiCmd struct {
+	Docs apiDocsCmd `cmd:"" help:"Print the API reference."`
+}
+
+type apiDocsCmd struct{}
+
+func (apiDocsCmd) Run(e *env) error { fmt.Fprint(e.out, v1.Reference()); return nil }
 
 type versionCmd struct{}
 

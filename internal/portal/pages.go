@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/org"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -109,6 +110,8 @@ func Routes(rt *web.Router, s *Service) {
 	handle := func(pattern string, h web.Handler, opts ...web.Option) {
 		rt.Handle(pattern, web.Public, private(h), opts...)
 	}
+	rt.Handle("GET  /admin/portal", org.PermSettings, p.settings)
+	rt.Handle("POST /admin/portal", org.PermSettings, p.setSettings)
 	handle("GET  /portal", p.home)
 	handle("POST /portal", p.lookup)
 	handle("GET  /portal/new", p.showNew)
