@@ -6,6 +6,7 @@ import "bihuan/internal/event"
 // of persons too: the chain outlives a person's wish to be forgotten (GOV-4).
 const (
 	Created        = "customer.created"
+	ImportedKind   = "customer.imported" // Data as of Created
 	Changed        = "customer.changed"
 	FieldRevealed  = "customer.field_revealed"
 	TagsChanged    = "customer.tags_changed"
@@ -19,7 +20,7 @@ const (
 )
 
 // Kinds lists the facts of this room.
-var Kinds = []string{Created, Changed, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, TagCreated, TagEdited, TagDeleted}
+var Kinds = []string{Created, ImportedKind, Changed, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, TagCreated, TagEdited, TagDeleted}
 
 // Subject is the customer id as the subject of an event.
 func Subject(id int64) event.Subject { return event.Subject{Type: subjectType, ID: id} }

@@ -391,8 +391,8 @@ func (s *Service) rows(ctx context.Context, q db.Querier, ids []int64) ([]Row, e
 // that a customer is found the moment he is registered: it costs some 0.1 ms,
 // a listener's own transaction would cost more.
 func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
-	var num, name string
-	if err := tx.QueryRow(ctx, `SELECT number, name FROM customers WHERE id = $1`, id).Scan(&num, &name); err != nil {
+	var num, name, external string
+	if err := tx.QueryRow(ctx, `SELECT number, name, external_id FROM customers WHERE id = $1`, id).Scan(&num, &name, &external); err != nil {
 		return fmt.Errorf("customer: index %d: %w", id, err)
 	}
 	contacts, err := s.contacts(ctx, tx, `customer_id = $1`, id)
@@ -400,6 +400,9 @@ func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
 		return err
 	}
 	words := []string{num, name}
+	if external != "" {
+		words = append(words, external)
+	}
 	for _, c := range contacts {
 		words = append(words, c.Name)
 	}

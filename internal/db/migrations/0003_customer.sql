@@ -38,6 +38,7 @@ CREATE TABLE customers (
 	rating_sum       BIGINT   NOT NULL DEFAULT 0,
 	duplicate_reason TEXT     NOT NULL DEFAULT '',
 	import_key       TEXT UNIQUE,
+	external_id      TEXT     NOT NULL DEFAULT '', -- number in the system he was imported from, when ours differs
 	demo             SMALLINT NOT NULL DEFAULT 0,
 	version          BIGINT   NOT NULL DEFAULT 1
 );
@@ -50,6 +51,7 @@ CREATE INDEX customers_department ON customers (department_id, activity_at, id);
 CREATE INDEX customers_owner ON customers (owner_id, activity_at, id);
 CREATE INDEX customers_created_by ON customers (created_by, activity_at, id);
 CREATE INDEX customers_created ON customers (created_at, id);
+CREATE INDEX customers_external ON customers (external_id) WHERE external_id <> '';
 
 CREATE TABLE contacts (
 	id            IDENTITY_KEY,
