@@ -415,7 +415,7 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 		b.entries = append(b.entries, e)
 	}
 	b.count(t, r)
-	return b.note(t)
+	return b.note(t, external)
 }
 
 // past fills in the times that the state implies.
@@ -517,7 +517,7 @@ func (b *bulk) count(t Ticket, r *ImportRow) {
 }
 
 // note writes the journal line, the search text and the event.
-func (b *bulk) note(t Ticket) error {
+func (b *bulk) note(t Ticket, external string) error {
 	f := fact(Ticket{}, t)
 	f.From, f.Was = "", 0
 	f.Args = []string{b.departing[t.DepartmentID]}
@@ -531,7 +531,7 @@ func (b *bulk) note(t Ticket) error {
 	}
 	b.entries = append(b.entries, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: kind, Detail: detail,
 		AuthorKind: b.a.Actor.Kind, AuthorID: b.a.Actor.ID, AuthorName: b.a.Actor.Name})
-	b.docs = append(b.docs, search.Doc{ID: t.ID, Text: searchText(t)})
+	b.docs = append(b.docs, search.Doc{ID: t.ID, Text: searchText(t, external)})
 	b.a.Record(event.Event{Kind: EventImported, Subject: Subject(t.ID), Data: f})
 	return nil
 }
@@ -587,8 +587,8 @@ func sorted[V any](m map[int64]V) []int64 {
 }
 
 // searchText is the text Reindex gathers by SQL.
-func searchText(t Ticket) string {
-	s := strings.Join([]string{t.Number, t.Title, t.CustomerName, t.Description, t.Summary}, " ")
+func searchText(t Ticket, external string) string {
+	s := strings.Join([]string{t.Number, external, t.Title, t.CustomerName, t.Description, t.Summary}, " ")
 	if len(s) > maxSearchable {
 		s = strings.ToValidUTF8(s[:maxSearchable], "")
 	}

@@ -66,7 +66,7 @@ func marshal(v any) (string, error) {
 }
 
 // searchable is the text a ticket is found by.
-const searchable = `t.number || ' ' || t.title || ' ' || t.customer_name || ' ' || t.description || ' ' || t.summary`
+const searchable = `t.number || ' ' || t.external_id || ' ' || t.title || ' ' || t.customer_name || ' ' || t.description || ' ' || t.summary`
 
 // maxSearchable bounds the indexed part of a long description, in bytes.
 const maxSearchable = 8000

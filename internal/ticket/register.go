@@ -13,7 +13,6 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/journal"
-	"bihuan/internal/number"
 	"bihuan/internal/sla"
 )
 
@@ -182,7 +181,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		}
 		told = tell(t.SupervisorID)
 	}
-	if t.Number, err = number.Next(ctx, a.Tx, "ticket", cfg.NumberTemplate, a.Now); err != nil {
+	if t.Number, err = s.nextNumber(ctx, a.Tx, cfg.NumberTemplate); err != nil {
 		return t, err
 	}
 	if err := s.insert(ctx, a, &t, in); err != nil {

@@ -57,7 +57,7 @@ CREATE TABLE tickets (
 	corrective      TEXT     NOT NULL DEFAULT '',
 	delay_reason    TEXT     NOT NULL DEFAULT '',
 	summary         TEXT     NOT NULL DEFAULT '',
-	outcome         TEXT     NOT NULL DEFAULT '' CHECK (outcome IN ('', 'confirmed', 'phone', 'silence', 'cancelled')),
+	outcome         TEXT     NOT NULL DEFAULT '' CHECK (outcome IN ('', 'confirmed', 'phone', 'silence', 'imported', 'cancelled')),
 	cancel_reason   TEXT     NOT NULL DEFAULT '',
 	duplicate_of    BIGINT   NOT NULL DEFAULT 0,
 	follows_id      BIGINT   NOT NULL DEFAULT 0,
@@ -80,6 +80,7 @@ CREATE TABLE tickets (
 	completed_at    BIGINT   NOT NULL DEFAULT 0,
 	closed_at       BIGINT   NOT NULL DEFAULT 0,
 	import_key      TEXT UNIQUE,
+	external_id     TEXT     NOT NULL DEFAULT '', -- number in the system it was imported from, when ours differs
 	demo            SMALLINT NOT NULL DEFAULT 0,
 	version         BIGINT   NOT NULL DEFAULT 1,
 	CHECK ((is_open = 1) = (state IN ('pending', 'in_progress', 'waiting_customer', 'awaiting_confirmation'))),
@@ -102,6 +103,7 @@ CREATE INDEX tickets_assignee_all ON tickets (assignee_id, activity_at, id);
 CREATE INDEX tickets_created_by ON tickets (created_by, activity_at, id);
 CREATE INDEX tickets_state_all ON tickets (state, activity_at, id) WHERE is_open = 0;
 CREATE INDEX tickets_customer ON tickets (customer_id, id);
+CREATE INDEX tickets_external ON tickets (external_id) WHERE external_id <> '';
 CREATE INDEX tickets_parent ON tickets (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX tickets_lookup ON tickets (lookup_index) WHERE lookup_index IS NOT NULL;
 
