@@ -82,6 +82,10 @@ type Record struct {
 // Methods of contact, in the order they are offered; named journal.method.<m>.
 var Methods = []string{"phone", "chat", "email", "visit", "sms", "meeting", "social", "system"}
 
+// Spoken reports whether somebody spoke or wrote to the customer himself, not
+// only of him.
+func (r Record) Spoken() bool { return r.Method != "meeting" && r.Method != "system" }
+
 // Record decodes the detail of a follow-up; the zero Record for other kinds.
 func (e Entry) Record() (r Record) {
 	if e.Kind == FollowUp {

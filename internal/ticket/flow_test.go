@@ -572,6 +572,22 @@ func TestPaging(t *testing.T) {
 	})
 }
 
+// A call that reached the customer is a first response; a meeting about him is not.
+func TestFirstResponseByPhone(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *tickettest.House) {
+		for method, want := range map[string]bool{"phone": true, "visit": true, "meeting": false, "system": false} {
+			tk := h.To(ticket.InProgress)
+			tk, err := h.FollowUp(h.Ctx, h.As("kefu"), tk.ID, "电话联系王总，约定 15:30 上门检测", journal.Record{Method: method}, nil)
+			h.OK(err)
+			if tk.RespondedAt.IsZero() == want {
+				t.Errorf("after a follow-up by %s: responded at %v", method, tk.RespondedAt)
+			}
+		}
+		invariants(t, h)
+	})
+}
+
 // ORG-7
 func TestHandover(t *testing.T) {
 	t.Parallel()

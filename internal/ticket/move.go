@@ -490,16 +490,23 @@ func (s *Service) sayIn(ctx context.Context, a *action.Action, t *Ticket, kind j
 	if err := deliver(ctx, a, *t, id, purpose); err != nil {
 		return 0, err
 	}
-	t.CustomerAt = time.Time{}
-	if a.Actor.Kind == authz.User {
-		if t.RespondedAt.IsZero() {
-			t.RespondedAt = a.Now
-		}
-		if err := sla.Meet(ctx, a, t.ID, "responded", sla.FirstResponse); err != nil {
-			return 0, err
-		}
+	if err := s.responded(ctx, a, t); err != nil {
+		return 0, err
 	}
 	return id, customer.Touch(ctx, a.Tx, t.CustomerID, a.Now)
+}
+
+// responded marks that a person has spoken to the customer, in writing or
+// otherwise: a call that reached him is an answer too.
+func (s *Service) responded(ctx context.Context, a *action.Action, t *Ticket) error {
+	t.CustomerAt = time.Time{}
+	if a.Actor.Kind != authz.User {
+		return nil
+	}
+	if t.RespondedAt.IsZero() {
+		t.RespondedAt = a.Now
+	}
+	return sla.Meet(ctx, a, t.ID, "responded", sla.FirstResponse)
 }
 
 // deliver records that something has to reach the customer. Words between

@@ -186,6 +186,11 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 		if r.NextOwnerID != a.Actor.ID {
 			f.Tell = tell(r.NextOwnerID)
 		}
+		if r.Spoken() {
+			if err := s.responded(ctx, a, t); err != nil {
+				return err
+			}
+		}
 		if t.Round > 1 && (a.Actor.ID == t.SupervisorID || t.InScope(authz.For(a.Actor, PermSupervise))) {
 			if err := sla.Meet(ctx, a, id, "followed_up", sla.FollowUp); err != nil {
 				return err
