@@ -140,3 +140,18 @@ func EachIn[K any](keys []K, query func(in string, args []any) error) error {
 	}
 	return nil
 }
+
+// Analyze makes PostgreSQL look at tables that are being filled, so that it does
+// not go on planning for empty ones: its own look comes a minute later. SQLite
+// needs none.
+func (d *DB) Analyze(ctx context.Context, tables ...string) error {
+	if d.dialect != Postgres {
+		return nil
+	}
+	for _, t := range tables {
+		if _, err := d.pool.ExecContext(ctx, "ANALYZE "+t); err != nil {
+			return fmt.Errorf("db: analyze %s: %w", t, err)
+		}
+	}
+	return nil
+}
