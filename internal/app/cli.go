@@ -35,6 +35,7 @@ type CLI struct {
 	Restore restoreCmd `cmd:"" help:"Bring a backup back; the server must not run."`
 	Demo    demoCmd    `cmd:"" help:"The sample data of serve --demo."`
 	API     apiCmd     `cmd:"" name:"api" help:"The REST API."`
+	Bench   benchCmd   `cmd:"" help:"Measure speed and cost."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
