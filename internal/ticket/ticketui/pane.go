@@ -215,7 +215,13 @@ func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
 			base = "https://" + r.Host
 		}
 	}
-	x := &tell{Deliveries: ds, Link: base + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
+	var once []ticket.Delivery // two reminders are one thing to say
+	for _, d := range ds {
+		if !slices.ContainsFunc(once, func(o ticket.Delivery) bool { return o.Purpose == d.Purpose }) {
+			once = append(once, d)
+		}
+	}
+	x := &tell{Deliveries: once, Link: base + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
 	allowed := p.Tickets.Allowed(r.Context(), r.Actor, &t)
 	x.Confirm, x.Dispute, x.Answer = slices.Contains(allowed, ticket.Confirm), slices.Contains(allowed, ticket.Dispute), slices.Contains(allowed, ticket.Answer)
 	return x, nil

@@ -39,7 +39,12 @@ on('htmx:after:swap', e => {
   const t = $('#timeline');
   if (t && stick && !e.target.closest?.('.earlier') && doc.activeElement?.closest?.('.earlier') == null) t.scrollTop = t.scrollHeight;
 });
-on('ticket:written', () => { stick = true; const t = $('#timeline'); if (t) t.scrollTop = t.scrollHeight; });
+on('ticket:written', () => setTimeout(() => { // what was sent is in sight, and the next word can be typed
+  stick = true;
+  const t = $('#timeline'), r = $('.composer [data-write]:checked');
+  if (t) t.scrollTop = t.scrollHeight;
+  if (r && (!doc.activeElement || doc.activeElement == doc.body)) write(r);
+}, 50));
 function entry() { const at = location.hash.match(/^#e\d+$/) && $(location.hash); at?.scrollIntoView({ block: 'center' }); }
 addEventListener('load', () => { entry(); $('.views [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }); $('.queue .row[aria-current]')?.scrollIntoView({ block: 'nearest' }); });
 
