@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -226,7 +227,7 @@ func Of(ctx context.Context, q db.Querier, p Place, pg Page) (entries []Entry, m
 		SELECT id, ticket_id, customer_id, kind, author_kind, author_id, author_name, body, detail, corrects_id, created_at
 		FROM   entries
 		WHERE  `+where+`
-		ORDER BY `+order+` LIMIT `+a.Add(pg.Limit+1), a.Values...)
+		ORDER BY `+order+` LIMIT `+strconv.Itoa(pg.Limit+1), a.Values...)
 	if err != nil {
 		return nil, false, fmt.Errorf("journal: read: %w", err)
 	}

@@ -349,15 +349,27 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 			}
 			return workspacePage.Fragment(w, r, "rows", workspace{Queue: q})
 		}
-		ws, _, err := p.lists(r, shown(r), false)
+		if r.Target() == "qlive" { // something has happened: the counts may differ
+			ws, _, err := p.lists(r, shown(r), false)
+			if err != nil {
+				return err
+			}
+			return workspacePage.Fragment(w, r, "qlive", ws, ui.Into("views", "#views", "innerMorph"))
+		}
+		s, err := p.selected(r)
 		if err != nil {
 			return err
 		}
-		name := "queue"
-		if r.Target() == "qlive" {
-			name = "qlive"
+		q, err := p.queueOf(r, s, shown(r))
+		if err != nil {
+			return err
 		}
-		return workspacePage.Fragment(w, r, name, ws, ui.Into("views", "#views", "innerMorph"))
+		n, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), []ticket.Filter{s.filter})
+		if err != nil {
+			return err
+		}
+		q.Count = bounded(n[0])
+		return workspacePage.Fragment(w, r, "queue", workspace{Queue: q, Form: s.form}, ui.Into("keep", "#qkeep", ""))
 	}
 	ws, s, err := p.lists(r, "", true)
 	if err != nil {
