@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
@@ -118,9 +119,12 @@ func query(ctx context.Context, q db.Querier, where string, args ...any) ([]Stor
 	return out, rows.Err()
 }
 
+// Limits stand in the statements themselves: SQLite looks at a bound one while it
+// plans, and prepares the statement again for the next.
+
 // After returns at most limit sealed events behind seq, oldest first.
 func After(ctx context.Context, q db.Querier, seq int64, limit int) ([]Stored, error) {
-	return query(ctx, q, "seq > $1 ORDER BY seq LIMIT $2", seq, limit)
+	return query(ctx, q, "seq > $1 ORDER BY seq LIMIT "+strconv.Itoa(limit), seq)
 }
 
 // Of returns at most limit events about s with id below before (0: the newest),
@@ -129,7 +133,7 @@ func Of(ctx context.Context, q db.Querier, s Subject, before int64, limit int) (
 	if before == 0 {
 		before = 1 << 62
 	}
-	return query(ctx, q, "subject_type = $1 AND subject_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4", s.Type, s.ID, before, limit)
+	return query(ctx, q, "subject_type = $1 AND subject_id = $2 AND id < $3 ORDER BY id DESC LIMIT "+strconv.Itoa(limit), s.Type, s.ID, before)
 }
 
 // Filter selects events for the audit page; zero fields select all.
@@ -208,7 +212,7 @@ func Seal(ctx context.Context, tx *db.Tx) (int, error) {
 			return 0, fmt.Errorf("event: seal: %w", err)
 		}
 	}
-	open, err := query(ctx, tx, "seq IS NULL ORDER BY id LIMIT $1", sealBatch)
+	open, err := query(ctx, tx, "seq IS NULL ORDER BY id LIMIT "+strconv.Itoa(sealBatch))
 	if err != nil || len(open) == 0 {
 		return 0, err
 	}

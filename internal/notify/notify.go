@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"bihuan/internal/authz"
@@ -96,7 +97,7 @@ func (s *Service) Listener() event.Listener {
 
 // Unread returns how many notices of the user are unread, at most limit.
 func (s *Service) Unread(ctx context.Context, user int64, limit int) (n int, err error) {
-	err = s.d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND read_at = 0 LIMIT $2) n`, user, limit).Scan(&n)
+	err = s.d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND read_at = 0 LIMIT `+strconv.Itoa(limit)+`) n`, user).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("notify: unread: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"bihuan/internal/action"
@@ -418,7 +419,7 @@ const (
 func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
 	for {
 		now := s.run.DB().Clock().Now()
-		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT $2", db.Micros(now), sweepBatch)
+		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(sweepBatch), db.Micros(now))
 		if err != nil || len(due) == 0 {
 			return fired, err
 		}
