@@ -141,6 +141,7 @@ func TestTheLoop(t *testing.T) {
 			customer.fill("#rate textarea[name=comment]", comment)
 			customer.keep("rating-" + stars)
 			call(customer, chromedp.Evaluate[chromedp.Void](`document.querySelector('#rate form').requestSubmit()`))
+			customer.until(`location.search.includes('done=') && document.readyState === 'complete'`)
 		}
 		rate("no", "2", "又卡纸了，问题没有解决。")
 		customer.sees("二次处理")
@@ -158,7 +159,7 @@ func TestTheLoop(t *testing.T) {
 		// Second handling, led by the supervisor.
 		boss := b.person(h, base, authz.RoleSupervisor)
 		boss.open("/tickets/" + number)
-		boss.sees("第 2 轮")
+		boss.sees("第 2 次处理")
 		tk, err = h.Tickets.ByNumber(context.Background(), ticket.View(h.Actor(authz.RoleAdmin)), number)
 		if err != nil {
 			t.Fatal(err)
