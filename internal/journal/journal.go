@@ -193,6 +193,16 @@ type Page struct {
 	Limit  int // 0: 30
 }
 
+// Body returns the text of entry id, "" when there is none. The caller has
+// checked that its ticket or customer may be seen.
+func Body(ctx context.Context, q db.Querier, id int64) (body string, err error) {
+	err = q.QueryRow(ctx, `SELECT COALESCE(MAX(body), '') FROM entries WHERE id = $1`, id).Scan(&body)
+	if err != nil {
+		return "", fmt.Errorf("journal: entry %d: %w", id, err)
+	}
+	return body, nil
+}
+
 // Of returns a stretch of a journal in the order it was written. more reports
 // whether there is older (with After: newer) behind it.
 func Of(ctx context.Context, q db.Querier, p Place, pg Page) (entries []Entry, more bool, err error) {

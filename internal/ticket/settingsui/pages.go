@@ -67,6 +67,8 @@ type (
 		Parents     []ui.Option
 		Category    *web.Form
 		Config      *web.Form
+		Templates   *web.Form
+		Purposes    []kind
 	}
 	policyView struct {
 		Form      *web.Form
@@ -85,7 +87,7 @@ var samplePolicy = policyView{Form: &web.Form{}, ID: 1, Kinds: []kind{{"first_re
 var (
 	overviewPage = ui.NewPage[overview](files, "overview.html").Sample(overview{
 		Matrix: []matrixRow{{"urgent", []cell{{"urgent.vip", "vip", []choice{{"urgent", true}}}}}}, Levels: []string{"vip"},
-		Routes: []routeRow{{Type: "complaint", Department: "A"}, {Department: "B", Last: true}}, RouteForm: &web.Form{}, Category: &web.Form{}, Config: &web.Form{},
+		Routes: []routeRow{{Type: "complaint", Department: "A"}, {Department: "B", Last: true}}, RouteForm: &web.Form{}, Category: &web.Form{}, Config: &web.Form{}, Templates: &web.Form{}, Purposes: []kind{{"reply", "ticket.purpose.reply"}},
 		Policies:   []policyRow{{ID: 1, Name: "A", Urgency: "urgent", Type: "complaint", Targets: []target{{"first_response", time.Hour}}}},
 		Categories: []categoryRow{{ID: 1, Name: "A", Active: true}, {ID: 2, Name: "B", Child: true}},
 	})
@@ -107,6 +109,7 @@ func Routes(rt *web.Router, t *ticket.Service, o *org.Service) {
 	rt.Handle("POST /admin/tickets/categories", ticket.PermConfigure, p.addCategory)
 	rt.Handle("POST /admin/tickets/categories/{id}", ticket.PermConfigure, p.setCategory)
 	rt.Handle("POST /admin/tickets/config", ticket.PermConfigure, p.setConfig)
+	rt.Handle("POST /admin/tickets/templates", ticket.PermConfigure, p.setTemplates)
 	rt.Handle("GET  /admin/tickets/policies/new", ticket.PermConfigure, p.newPolicy)
 	rt.Handle("GET  /admin/tickets/policies/{id}", ticket.PermConfigure, p.policy)
 	rt.Handle("POST /admin/tickets/policies/{id}", ticket.PermConfigure, p.setPolicy)
@@ -136,7 +139,7 @@ func options(r *web.Request, prefix string, codes []string) []ui.Option {
 }
 
 // view loads the page; the forms given keep what was typed.
-func (p *pages) view(r *web.Request, route, category, config *web.Form) (v overview, err error) {
+func (p *pages) view(r *web.Request, route, category, config, templates *web.Form) (v overview, err error) {
 	ctx, q := r.Context(), p.tickets.DB().Read()
 	m, err := ticket.PriorityMatrix(ctx, q)
 	if err != nil {
@@ -206,11 +209,40 @@ func (p *pages) view(r *web.Request, route, category, config *web.Form) (v overv
 		v.Config = r.Blank("number_template", c.NumberTemplate, "bad_stars", strconv.Itoa(c.BadStars), "reopen_hours", strconv.Itoa(int(c.ReopenWindow/time.Hour)),
 			"change_hours", strconv.Itoa(int(c.RatingChange/time.Hour)), "refuse_vague", map[bool]string{true: "1"}[c.RefuseVague])
 	}
+	for _, x := range ticket.TemplatePurposes {
+		v.Purposes = append(v.Purposes, kind{x, "ticket.purpose." + x})
+	}
+	if v.Templates = templates; templates == nil {
+		ts, err := ticket.MessageTemplates(ctx, q, r.Lang)
+		if err != nil {
+			return v, err
+		}
+		v.Templates = r.Blank()
+		for x, text := range ts {
+			v.Templates.Set(x, text)
+		}
+	}
 	return v, nil
 }
 
+func (p *pages) setTemplates(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	ts := ticket.Templates{}
+	for _, x := range ticket.TemplatePurposes {
+		ts[x] = f.String(x)
+	}
+	if err := p.tickets.SetTemplates(r.Context(), r.Actor, ts); err != nil {
+		v, verr := p.view(r, nil, nil, nil, f)
+		if verr != nil {
+			return verr
+		}
+		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
+	}
+	return p.done(w, r)
+}
+
 func (p *pages) overview(w http.ResponseWriter, r *web.Request) error {
-	v, err := p.view(r, nil, nil, nil)
+	v, err := p.view(r, nil, nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -248,7 +280,7 @@ func (p *pages) setRoute(w http.ResponseWriter, r *web.Request) error {
 		err = p.tickets.SetRoute(r.Context(), r.Actor, in)
 	}
 	if err != nil {
-		v, verr := p.view(r, f, nil, nil)
+		v, verr := p.view(r, f, nil, nil, nil)
 		if verr != nil {
 			return verr
 		}
@@ -269,7 +301,7 @@ func (p *pages) addCategory(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	err := p.tickets.SetCategory(r.Context(), r.Actor, ticket.Category{ParentID: f.ID("parent"), Name: f.String("name")}, true)
 	if err != nil {
-		v, verr := p.view(r, nil, f, nil)
+		v, verr := p.view(r, nil, f, nil, nil)
 		if verr != nil {
 			return verr
 		}
@@ -299,7 +331,7 @@ func (p *pages) setConfig(w http.ResponseWriter, r *web.Request) error {
 		err = p.tickets.SetConfig(r.Context(), r.Actor, c)
 	}
 	if err != nil {
-		v, verr := p.view(r, nil, nil, f)
+		v, verr := p.view(r, nil, nil, f, nil)
 		if verr != nil {
 			return verr
 		}

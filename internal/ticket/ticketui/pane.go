@@ -106,7 +106,8 @@ func lineOf(c sla.Clock, now time.Time) clockLine {
 type tell struct {
 	Deliveries []ticket.Delivery
 	Link, Code string
-	Confirm    bool // record his word by phone
+	Message    string // ready to be sent: the newest of them in the company's words
+	Confirm    bool   // record his word by phone
 	Answer     bool
 	Dispute    bool
 }
@@ -222,6 +223,19 @@ func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
 		}
 	}
 	x := &tell{Deliveries: once, Link: base + "/c/" + p.Tickets.Link(t), Code: p.Tickets.LookupCode(t)}
+	purpose, text := "received", ""
+	if len(ds) > 0 {
+		last := ds[len(ds)-1]
+		purpose = last.Purpose
+		if text, err = journal.Body(r.Context(), p.Tickets.DB().Read(), last.EntryID); err != nil {
+			return nil, err
+		}
+	}
+	words, err := ticket.MessageTemplates(r.Context(), p.Tickets.DB().Read(), r.Lang)
+	if err != nil {
+		return nil, err
+	}
+	x.Message = words.Say(purpose, t, text, x.Code, x.Link)
 	allowed := p.Tickets.Allowed(r.Context(), r.Actor, &t)
 	x.Confirm, x.Dispute, x.Answer = slices.Contains(allowed, ticket.Confirm), slices.Contains(allowed, ticket.Dispute), slices.Contains(allowed, ticket.Answer)
 	return x, nil
