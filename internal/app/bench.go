@@ -2,14 +2,18 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime/pprof"
 
 	"bihuan/internal/bench"
+	"bihuan/internal/db"
 )
 
 type benchCmd struct {
-	Seed benchSeedCmd `cmd:"" help:"Fill an empty store with a company of any size, for measuring."`
+	Seed  benchSeedCmd  `cmd:"" help:"Fill an empty store with a company of any size, for measuring."`
+	Run   benchRunCmd   `cmd:"" help:"Measure the daily paths over HTTP, beside bare statements on the same data."`
+	Floor benchFloorCmd `cmd:"" help:"Serve the bare statements." hidden:""`
 }
 
 type benchSeedCmd struct {
@@ -47,4 +51,60 @@ func (c *benchSeedCmd) Run(e *env) error {
 
 func (a *App) benchRooms() bench.Rooms {
 	return bench.Rooms{DB: a.DB, Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}
+}
+
+type benchRunCmd struct {
+	Tickets  []int    `help:"Sizes." default:"10000,100000"`
+	Engines  []string `help:"sqlite, postgres." default:"sqlite" enum:"sqlite,postgres"`
+	Postgres string   `help:"Server for the engine postgres, of a user who may create databases." env:"BIHUAN_TEST_POSTGRES"`
+	Seconds  float64  `help:"How long each operation is measured." default:"5"`
+	Clients  int      `help:"How many agents work at once." default:"4"`
+	Rate     float64  `help:"Also measure the minute at so many operations a second." default:"0"`
+	Out      string   `help:"Write the figures as JSON into this file." type:"path"`
+	Only     []string `help:"Only these operations." hidden:""`
+	Reuse    string   `help:"Folder of a seeded SQLite store." hidden:"" type:"path"`
+	Password string   `help:"Password of its agents." hidden:""`
+}
+
+func (c *benchRunCmd) Run(e *env) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, err := bench.Run(e.ctx, bench.RunOptions{Program: program, Tickets: c.Tickets, Engines: c.Engines, Postgres: c.Postgres, Seconds: c.Seconds, Clients: c.Clients,
+		Rate: c.Rate, Reuse: c.Reuse, Password: c.Password, Only: c.Only, Out: e.out, Progress: e.errOut})
+	if err != nil {
+		return err
+	}
+	if c.Out == "" {
+		return nil
+	}
+	f, err := os.Create(c.Out)
+	if err != nil {
+		return err
+	}
+	if err := r.WriteJSON(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// benchFloorCmd is the server of bare statements that run compares with.
+type benchFloorCmd struct {
+	Config `embed:""`
+}
+
+func (c *benchFloorCmd) Run(e *env) error {
+	d, err := db.Open(e.ctx, db.Config{URL: c.Database, Dir: c.Data})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "http://%s\n", l.Addr())
+	return bench.Floor(e.ctx, l, d)
 }

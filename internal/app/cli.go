@@ -107,13 +107,17 @@ func logger(c Config, w io.Writer) *slog.Logger {
 
 type serveCmd struct {
 	Config
-	Demo bool `help:"Add sample data (can be removed again)." env:"BIHUAN_DEMO"`
+	Demo  bool   `help:"Add sample data (can be removed again)." env:"BIHUAN_DEMO"`
+	Pprof string `help:"Loopback address for profiles of this process." env:"BIHUAN_PPROF" hidden:""`
 }
 
 func (c *serveCmd) Run(e *env) error {
 	log := logger(c.Config, e.errOut)
 	slog.SetDefault(log)
 	began := time.Now()
+	if c.Pprof != "" {
+		go serveProfiles(c.Pprof, log)
+	}
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w (choose another address with --listen)", c.Listen, err)
@@ -225,7 +229,7 @@ func (c *backupCmd) Run(e *env) error {
 	if err != nil {
 		return said(err)
 	}
-	fmt.Fprintln(e.out, r.Say(terminalLang()))
+	fmt.Fprintln(e.out, strings.Join(r.Say(terminalLang()), "\n"))
 	return nil
 }
 
@@ -244,7 +248,7 @@ func (c *restoreCmd) Run(e *env) error {
 	if err != nil {
 		return said(err)
 	}
-	fmt.Fprintln(e.out, r.Say(terminalLang()))
+	fmt.Fprintln(e.out, strings.Join(r.Say(terminalLang()), "\n"))
 	return nil
 }
 
