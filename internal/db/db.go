@@ -666,28 +666,47 @@ func (p *prepared) close() {
 	}
 }
 
-func (p *prepared) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	s, err := p.get(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("%w in %s", err, firstLine(q))
+// closed reports whether a statement was evicted between being found and being
+// used. Nothing has been done with it then.
+func closed(err error) bool { return err != nil && err.Error() == "sql: statement is closed" }
+
+// with calls f with the statement of q; once more when it was evicted meanwhile,
+// which people who put many filters together can bring about. In the end it is
+// prepared for this call only.
+func (p *prepared) with(ctx context.Context, q string, f func(s *sql.Stmt) error) error {
+	for range 3 {
+		s, err := p.get(ctx, q)
+		if err != nil {
+			return fmt.Errorf("%w in %s", err, firstLine(q))
+		}
+		if err = f(s); !closed(err) {
+			return err
+		}
 	}
-	return s.QueryContext(ctx, args...)
+	s, err := p.prepare(context.WithoutCancel(ctx), unnamed(q))
+	if err != nil {
+		return fmt.Errorf("%w in %s", err, firstLine(q))
+	}
+	defer s.Close() // its rows go on
+	return f(s)
 }
 
-func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
-	s, err := p.get(ctx, q)
-	if err != nil {
+func (p *prepared) Query(ctx context.Context, q string, args ...any) (rows *sql.Rows, err error) {
+	err = p.with(ctx, q, func(s *sql.Stmt) (err error) { rows, err = s.QueryContext(ctx, args...); return err })
+	return rows, err
+}
+
+func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) (row *sql.Row) {
+	err := p.with(ctx, q, func(s *sql.Stmt) error { row = s.QueryRowContext(ctx, args...); return row.Err() })
+	if row == nil {
 		return badRow(ctx, err)
 	}
-	return s.QueryRowContext(ctx, args...)
+	return row
 }
 
-func (p *prepared) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
-	s, err := p.get(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("%w in %s", err, firstLine(q))
-	}
-	return s.ExecContext(ctx, args...)
+func (p *prepared) Exec(ctx context.Context, q string, args ...any) (res sql.Result, err error) {
+	err = p.with(ctx, q, func(s *sql.Stmt) (err error) { res, err = s.ExecContext(ctx, args...); return err })
+	return res, err
 }
 
 func firstLine(q string) string {
