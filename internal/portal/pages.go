@@ -211,7 +211,7 @@ func (p *pages) showNew(w http.ResponseWriter, r *web.Request) error {
 }
 
 func (p *pages) submit(w http.ResponseWriter, r *web.Request) error {
-	if err := p.limits.posts.Check(network(r.IP())); err != nil {
+	if err := p.limits.posts.Check(web.Network(r.IP())); err != nil {
 		return err
 	}
 	st, err := p.Settings(r.Context())
@@ -299,7 +299,7 @@ func (p *pages) gather(r *web.Request, f *web.Form) ([]Upload, error) {
 // upload takes one file at once, while the person still writes; the answer is
 // its seal, for the form.
 func (p *pages) upload(w http.ResponseWriter, r *web.Request) error {
-	if err := p.limits.posts.Check(network(r.IP())); err != nil {
+	if err := p.limits.posts.Check(web.Network(r.IP())); err != nil {
 		return err
 	}
 	f := r.Input()
@@ -340,7 +340,7 @@ func (p *pages) open(w http.ResponseWriter, r *web.Request) (t ticket.Ticket, ac
 // toWrite is open for what changes something: it is limited, and not for
 // colleagues, who would otherwise rate their own work.
 func (p *pages) toWrite(w http.ResponseWriter, r *web.Request) (t ticket.Ticket, actor authz.Actor, ok bool, err error) {
-	if err := p.limits.posts.Check(network(r.IP())); err != nil {
+	if err := p.limits.posts.Check(web.Network(r.IP())); err != nil {
 		return t, actor, false, err
 	}
 	if t, actor, ok, err = p.open(w, r); !ok {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -96,21 +95,6 @@ func newLimits(c clock.Clock) limits {
 	}
 }
 
-// network is what is limited instead of one address: whoever has an IPv6 address
-// has 2^64 of them.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
-}
-
 // Company returns the name of who runs the portal.
 func (s *Service) Company(ctx context.Context, l i18n.Lang) string {
 	if s.company != nil {
@@ -175,7 +159,7 @@ func (s *Service) unseal(token string) (u Upload, ok bool) {
 
 // mayUpload takes one from the buckets of uploads.
 func (s *Service) mayUpload(ip string) error {
-	if err := s.limits.uploads.Check(network(ip)); err != nil {
+	if err := s.limits.uploads.Check(web.Network(ip)); err != nil {
 		return err
 	}
 	return s.limits.allFiles.Check("all")
@@ -277,7 +261,7 @@ func (s *Service) Submit(ctx context.Context, visitor authz.Actor, in Request) (
 	if t, err = ticket.ByKey(ctx, s.run.DB().Read(), key); !fault.Is(err, fault.NotFound) {
 		return t, err
 	}
-	if err := s.limits.requests.Check(network(visitor.IP)); err != nil {
+	if err := s.limits.requests.Check(web.Network(visitor.IP)); err != nil {
 		return t, err
 	}
 	if err := s.limits.contacts.Check(in.contactKey()); err != nil {
@@ -370,7 +354,7 @@ func (s *Service) Lookup(ctx context.Context, ip, number, code string) (ticket.T
 	if err := e.OrNil(); err != nil {
 		return ticket.Ticket{}, err
 	}
-	if err := s.limits.lookups.Check(network(ip)); err != nil {
+	if err := s.limits.lookups.Check(web.Network(ip)); err != nil {
 		return ticket.Ticket{}, err
 	}
 	if err := s.limits.codes.Check(number); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -75,4 +76,19 @@ func (l *Limiter) Reset(key string) {
 	defer l.mu.Unlock()
 	delete(l.now, key)
 	delete(l.old, key)
+}
+
+// Network is what is limited instead of one address: whoever has an IPv6 address
+// has 2^64 of them. What is no address is returned as it is.
+func Network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	if a = a.Unmap(); a.Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
 }

@@ -46,6 +46,8 @@ func (a Audience) includes(actor authz.Actor) bool {
 const (
 	heartbeatEvery = 25 * time.Second       // below the minute after which proxies cut a silent stream
 	flushEvery     = 250 * time.Millisecond // one browser hears at most four times a second
+	writeWithin    = time.Minute            // a reader that takes nothing for so long has gone; well above heartbeatEvery
+	streamsMax     = 40                     // of one person: each open page has one
 	pendingMax     = 256                    // beyond it the browser is told to look at everything again
 )
 
@@ -108,10 +110,23 @@ func (s *subscriber) offer(m Message) {
 	case !s.lost:
 		s.pending = append(s.pending, m)
 	}
+	s.rouse()
+}
+
+// rouse never blocks: somebody may have done so already.
+func (s *subscriber) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// miss makes the reader look at everything again.
+func (s *subscriber) miss() {
+	s.mu.Lock()
+	s.lost = true
+	s.mu.Unlock()
+	s.rouse()
 }
 
 // take returns what has come in since the last take.
@@ -132,6 +147,24 @@ func (b *Broker) subscribe(actor authz.Actor) *subscriber {
 	b.subs[s] = struct{}{}
 	b.mu.Unlock()
 	return s
+}
+
+// admit is subscribe unless the person has too many streams already.
+func (b *Broker) admit(actor authz.Actor) (*subscriber, bool) {
+	b.mu.Lock()
+	n := 0
+	for s := range b.subs {
+		s.mu.Lock()
+		if s.actor.ID == actor.ID {
+			n++
+		}
+		s.mu.Unlock()
+	}
+	b.mu.Unlock()
+	if n >= streamsMax {
+		return nil, false
+	}
+	return b.subscribe(actor), true
 }
 
 func (b *Broker) unsubscribe(s *subscriber) {
@@ -192,21 +225,24 @@ func (b *Broker) serve(w http.ResponseWriter, r *Request) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	c := http.NewResponseController(w)
-	_ = c.SetWriteDeadline(time.Time{})
 	_ = c.SetReadDeadline(time.Time{})
-	s := b.subscribe(r.Actor)
+	send := func() error { // a deadline for each piece: the stream has no end, a reader that hangs has
+		_ = c.SetWriteDeadline(time.Now().Add(writeWithin))
+		return c.Flush()
+	}
+	s, ok := b.admit(r.Actor)
+	if !ok {
+		return fault.New(fault.Limited, "ui.error.limited", time.Minute)
+	}
 	defer b.unsubscribe(s)
 
 	// A browser that comes back may have missed something; we keep no history,
 	// it looks again.
 	if last := r.Header.Get("Last-Event-ID"); last != "" && last != b.id() {
-		s.mu.Lock()
-		s.lost = true
-		s.mu.Unlock()
-		s.wake <- struct{}{}
+		s.miss()
 	}
 	fmt.Fprintf(w, "retry: 3000\nid: %s\nevent: hello\ndata: {}\n\n", b.id())
-	if err := c.Flush(); err != nil {
+	if err := send(); err != nil {
 		return nil // gone
 	}
 	beat := b.clock.After(heartbeatEvery)
@@ -233,7 +269,7 @@ func (b *Broker) serve(w http.ResponseWriter, r *Request) error {
 			}
 			fmt.Fprintf(w, "id: %s\ndata: %s\n\n", b.id(), data)
 		}
-		if err := c.Flush(); err != nil {
+		if err := send(); err != nil {
 			return nil
 		}
 		select { // what comes within this time goes out together

@@ -84,6 +84,44 @@ func TestBurstsComeOnce(t *testing.T) {
 	}
 }
 
+// Something that happens between subscribing and looking back must not stop the
+// stream before it has begun.
+func TestMissingIsSaidWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	b := NewBroker(clock.NewFake(noon))
+	s := b.subscribe(person(1, authz.All, 1))
+	b.Publish(Message{Topic: "queue", To: Audience{Staff: true}})
+	s.miss() // returns although there is a wake already
+	if ms := s.take(); len(ms) != 1 || ms[0].Topic != "resync" {
+		t.Errorf("%v", ms)
+	}
+}
+
+func TestStreamsOfOnePersonAreBounded(t *testing.T) {
+	t.Parallel()
+	b := NewBroker(clock.NewFake(noon))
+	var last *subscriber
+	for range streamsMax {
+		s, ok := b.admit(person(1, authz.All, 1))
+		if !ok {
+			t.Fatal("refused too early")
+		}
+		last = s
+	}
+	rt := New(Config{Auth: []Authenticator{as(person(1, authz.All, 1))}})
+	b.Route(rt)
+	if w := call(rt, "GET", "/live", ""); w.Code != http.StatusTooManyRequests {
+		t.Errorf("one stream too many: %d", w.Code)
+	}
+	if _, ok := b.admit(person(2, authz.All, 1)); !ok {
+		t.Error("others are refused as well")
+	}
+	b.unsubscribe(last)
+	if _, ok := b.admit(person(1, authz.All, 1)); !ok {
+		t.Error("still refused after a page was closed")
+	}
+}
+
 func TestEventStream(t *testing.T) {
 	t.Parallel()
 	c := clock.Real() // the stream itself waits a quarter of a second between two messages
@@ -251,5 +289,17 @@ func TestServeEndsGracefully(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for ip, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7", "::ffff:203.0.113.7": "203.0.113.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff::1": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "@": "@", "": "",
+	} {
+		if got := Network(ip); got != want {
+			t.Errorf("%s: %s, want %s", ip, got, want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package orgui
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -229,6 +230,21 @@ func TestManyNames(t *testing.T) {
 	b.see("POST", "/sign-in", url.Values{"login": {"admin"}, "password": {s.admin}}, 429, "/sign-in", "操作太频繁")
 	s.clock.Advance(time.Minute)
 	b.see("POST", "/sign-in", url.Values{"login": {"admin"}, "password": {s.admin}}, 200, "/password")
+	// One network of IPv6 has 2^64 addresses.
+	refused := 0
+	for i := range signInBurst + 5 {
+		r := httptest.NewRequest("POST", "/sign-in", strings.NewReader("login=someone"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:4711", i+1)
+		w := httptest.NewRecorder()
+		s.srv.Config.Handler.ServeHTTP(w, r)
+		if w.Code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused != 5 {
+		t.Errorf("%d of one IPv6 network refused, want 5", refused)
+	}
 	if !strings.HasPrefix(web.SafeNext("//evil.example", "/"), "/") {
 		t.Error("next leads away")
 	}

@@ -43,7 +43,7 @@ func (p *pages) signIn(w http.ResponseWriter, r *web.Request) error {
 	next := web.SafeNext(f.Get("next"), "/")
 	err := f.Err()
 	if err == nil {
-		err = p.signIns.Check(r.IP())
+		err = p.signIns.Check(web.Network(r.IP()))
 	}
 	var in org.SignedIn
 	if err == nil {
