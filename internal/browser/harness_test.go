@@ -215,15 +215,39 @@ func (p *tab) path() string {
 	return u.RequestURI()
 }
 
-// press presses keys: letters, or those of package kb.
+// press presses keys: letters, or those of package kb. Each goes down with its
+// character, as on a real keyboard, so that a page which handles the key can
+// keep the character out of what it has focused.
 func (p *tab) press(keys string, mods ...chromedp.Modifier) {
 	p.t.Helper()
-	p.keys += len([]rune(keys))
-	var opts []chromedp.KeyOption
-	if len(mods) > 0 {
-		opts = append(opts, chromedp.KeyModifiers(mods...))
+	var m int64
+	for _, mod := range mods {
+		m |= int64(mod)
 	}
-	call(p, chromedp.KeyEvent(keys, opts...))
+	for _, r := range keys {
+		p.keys++
+		text := ""
+		for _, k := range kb.Encode(r) {
+			if k.Type == kb.KeyChar && m&^int64(chromedp.ModifierShift) == 0 {
+				text = k.Text
+			}
+		}
+		for _, k := range kb.Encode(r) {
+			switch k.Type {
+			case kb.KeyChar:
+				continue
+			case kb.KeyDown, kb.KeyRawDown:
+				k.Type, k.Text, k.UnmodifiedText = kb.KeyDown, text, text
+				if text == "" {
+					k.Type = kb.KeyRawDown
+				}
+			}
+			k.Modifiers |= m
+			if _, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, *k); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	}
 }
 
 // write types text into what has the focus. Chinese comes from an input method:
