@@ -1,8 +1,6 @@
 package ticket_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -115,7 +113,7 @@ func TestEveryPair(t *testing.T) {
 				}
 			}
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -229,7 +227,7 @@ func TestRegister(t *testing.T) {
 		if _, err := h.Service.Register(h.Ctx, h.As("shenji"), h.Input()); !fault.Is(err, fault.Forbidden) {
 			t.Errorf("the auditor registers: %v", err)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -272,7 +270,7 @@ func TestAcknowledgeEscalates(t *testing.T) {
 		if n == 0 || h.Sweep() != 0 {
 			t.Errorf("%d steps fired after a month", n)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -321,7 +319,7 @@ func TestPause(t *testing.T) {
 				t.Errorf("segments %+v", segs)
 			}
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -376,7 +374,7 @@ func TestSecondHandling(t *testing.T) {
 		if len(rs) != 2 || rs[0].Stars != 2 || rs[1].Stars != 5 {
 			t.Errorf("ratings %+v", rs)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -405,7 +403,7 @@ func TestLapse(t *testing.T) {
 		if tk.State != ticket.Pending || tk.Round != 2 {
 			t.Errorf("a late bad rating: %s, round %d", tk.State, tk.Round)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -447,7 +445,7 @@ func TestSubTicket(t *testing.T) {
 		if _, err := h.Do(h.Ctx, h.As("jizhu"), child.ID, ticket.Reopen, ticket.Input{Reason: "漏检"}); !fault.Is(err, fault.Conflict) {
 			t.Errorf("a sub-ticket comes back behind an answered main ticket: %v", err)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -481,7 +479,7 @@ func TestCustomerWrites(t *testing.T) {
 				t.Errorf("the new ticket follows %d, want %d", got.FollowsID, tk.ID)
 			}
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -584,7 +582,7 @@ func TestFirstResponseByPhone(t *testing.T) {
 				t.Errorf("after a follow-up by %s: responded at %v", method, tk.RespondedAt)
 			}
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
 }
 
@@ -601,76 +599,6 @@ func TestHandover(t *testing.T) {
 		if tk.AssigneeID != h.User["kefu2"] {
 			t.Errorf("assignee %d after the hand-over", tk.AssigneeID)
 		}
-		invariants(t, h)
+		h.Invariants()
 	})
-}
-
-// invariants checks what doc.go promises of every moment.
-func invariants(t *testing.T, h *tickettest.House) {
-	t.Helper()
-	ctx := context.Background()
-	h.OK(h.Follower.Drain(ctx))
-	zero := func(what, query string) {
-		t.Helper()
-		var n int
-		if err := h.D.Read().QueryRow(ctx, query).Scan(&n); err != nil {
-			t.Errorf("%s: %v", what, err)
-		} else if n != 0 {
-			t.Errorf("%d %s", n, what)
-		}
-	}
-	zero("open tickets without a running clock", `SELECT COUNT(*) FROM tickets t WHERE is_open = 1 AND NOT EXISTS (SELECT 1 FROM clocks c WHERE c.ticket_id = t.id AND c.state = 'running')`)
-	zero("ended tickets with a clock", `SELECT COUNT(*) FROM tickets t WHERE is_open = 0 AND EXISTS (SELECT 1 FROM clocks c WHERE c.ticket_id = t.id AND c.state IN ('running', 'paused'))`)
-	zero("unassigned tickets without a supervisor", `SELECT COUNT(*) FROM tickets WHERE is_open = 1 AND assignee_id = 0 AND supervisor_id = 0`)
-	zero("messages without a delivery", `SELECT COUNT(*) FROM entries e JOIN tickets t ON t.id = e.ticket_id WHERE t.parent_id IS NULL AND e.kind IN ('reply', 'question') AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.entry_id = e.id)`)
-	zero("completed tickets without an outcome", `SELECT COUNT(*) FROM tickets WHERE state IN ('completed', 'closed') AND outcome = ''`)
-	zero("main tickets further than their sub-tickets", `SELECT COUNT(*) FROM tickets c JOIN tickets p ON p.id = c.parent_id WHERE c.is_open = 1 AND p.state NOT IN ('pending', 'in_progress', 'waiting_customer')`)
-	zero("wrong counts of open sub-tickets", `SELECT COUNT(*) FROM tickets p WHERE p.open_children <> (SELECT COUNT(*) FROM tickets c WHERE c.parent_id = p.id AND c.is_open = 1)`)
-	zero("wrong loads", `SELECT COUNT(*) FROM ticket_load l WHERE l.open <> (SELECT COUNT(*) FROM tickets t WHERE t.assignee_id = l.user_id AND t.is_open = 1)`)
-	zero("wrong counts of a customer's tickets", `SELECT COUNT(*) FROM customers c WHERE c.open_tickets <> (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = c.id AND t.is_open = 1 AND t.parent_id IS NULL)
-		OR c.total_tickets <> (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = c.id AND t.parent_id IS NULL)`)
-	zero("wrong deadlines in the list", `SELECT COUNT(*) FROM tickets t WHERE is_open = 1 AND due_at <> (SELECT MIN(due_at) FROM clocks c WHERE c.ticket_id = t.id AND c.state = 'running')`)
-	zero("bad ratings without second handling", `SELECT COUNT(*) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE (r.stars BETWEEN 1 AND 3 OR r.solved = 0) AND t.round <= r.round`)
-	// Replayed, the events give the stored state.
-	rows, err := h.D.Read().Query(ctx, `SELECT id, state, round, assignee_id FROM tickets`)
-	h.OK(err)
-	type st struct {
-		State    ticket.State
-		Round    int
-		Assignee int64
-	}
-	stored, replayed := map[int64]st{}, map[int64]st{}
-	for rows.Next() {
-		var id int64
-		var s st
-		h.OK(rows.Scan(&id, (*string)(&s.State), &s.Round, &s.Assignee))
-		stored[id] = s
-	}
-	rows.Close()
-	for seq := int64(0); ; {
-		evs, err := event.After(ctx, h.D.Read(), seq, 500)
-		h.OK(err)
-		if len(evs) == 0 {
-			break
-		}
-		for _, e := range evs {
-			seq = e.Seq
-			if e.Subject.Type != "ticket" {
-				continue
-			}
-			var f ticket.Fact
-			h.OK(json.Unmarshal(e.Data, &f))
-			replayed[e.Subject.ID] = st{f.To, f.Round, f.Assignee}
-		}
-	}
-	for id, s := range stored {
-		if replayed[id] != s {
-			t.Errorf("ticket %d is %+v, its events say %+v", id, s, replayed[id])
-		}
-	}
-	r, err := event.Verify(ctx, h.D.Read())
-	h.OK(err)
-	if r.BrokenAt != 0 || r.Unsealed != 0 {
-		t.Errorf("audit chain: %+v", r)
-	}
 }

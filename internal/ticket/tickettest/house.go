@@ -37,6 +37,7 @@ type House struct {
 	Clocks    *sla.Service
 	Files     *blob.Files
 	Keys      *crypt.Keeper
+	store     *blob.Folder
 
 	Dept map[string]int64  // by name
 	User map[string]int64  // by sign-in name, see People
@@ -61,22 +62,13 @@ var People = []struct{ Login, Name, Role, Dept string }{
 func New(t testing.TB, d *db.DB, c *clock.Fake) *House {
 	t.Helper()
 	h := &House{T: t, Ctx: context.Background(), D: d, Clock: c, Dept: map[string]int64{}, User: map[string]int64{}}
-	h.Follower = event.NewFollower(d)
-	h.Run = action.NewRunner(d, nil)
 	keys, err := crypt.New()
 	h.OK(err)
 	h.Keys = keys
 	store, err := blob.OpenFolder(filepath.Join(t.TempDir(), "blobs"), c)
 	h.OK(err)
-	h.Files = blob.NewFiles(h.Run, store, 0)
-	h.Org = org.New(h.Run)
-	h.Customers = customer.New(h.Run, keys)
-	h.Clocks = sla.New(h.Run)
-	h.Service = ticket.New(h.Run, h.Org, h.Customers, h.Files, keys, h.Clocks)
-	h.Customers.ShowTickets(h.Service)
-	h.Org.AddWork(h.Service.Work())
-	h.Files.Authorize("ticket", h.Service.MayRead)
-	h.Follower.Listen(h.Service.Indexer())
+	h.store = store
+	h.Restart()
 
 	h.OK(h.Run.Do(h.Ctx, authz.System("setup"), "setup", func(ctx context.Context, a *action.Action) error {
 		if err := h.Org.Seed(ctx, a); err != nil {
@@ -125,6 +117,22 @@ func New(t testing.TB, d *db.DB, c *clock.Fake) *House {
 	h.OK(err)
 	h.Cust = cust
 	return h
+}
+
+// Restart puts the services together anew over the same store, as a program does
+// that was stopped and started again.
+func (h *House) Restart() {
+	h.Follower = event.NewFollower(h.D)
+	h.Run = action.NewRunner(h.D, nil)
+	h.Files = blob.NewFiles(h.Run, h.store, 0)
+	h.Org = org.New(h.Run)
+	h.Customers = customer.New(h.Run, h.Keys)
+	h.Clocks = sla.New(h.Run)
+	h.Service = ticket.New(h.Run, h.Org, h.Customers, h.Files, h.Keys, h.Clocks)
+	h.Customers.ShowTickets(h.Service)
+	h.Org.AddWork(h.Service.Work())
+	h.Files.Authorize("ticket", h.Service.MayRead)
+	h.Follower.Listen(h.Service.Indexer())
 }
 
 // OK ends the test when err is not nil.
