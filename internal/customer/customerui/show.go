@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bihuan/internal/authz"
 	"bihuan/internal/customer"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -191,14 +192,13 @@ func (p *pages) page(r *web.Request, n int64) (showView, error) {
 func line(r *web.Request, i customer.Item) lineView {
 	if e := i.Entry; e != nil {
 		l := lineView{ID: "e" + id(e.ID), Who: e.AuthorName, Body: e.Body, At: i, Ticket: i.Ticket}
+		if e.AuthorKind == authz.Worker {
+			l.Who = authz.SystemName(r.Lang, e.AuthorName)
+		}
 		switch e.Kind {
 		case journal.Move, journal.System:
 			m := e.Moved()
-			args := make([]any, len(m.Args))
-			for k, a := range m.Args {
-				args[k] = a
-			}
-			l.Kind, l.Reason, l.Icon = r.T("event."+m.Event, args...), m.Reason, ui.Icon("ticket")
+			l.Kind, l.Reason, l.Icon = m.Say(r.Lang), m.Reason, ui.Icon("ticket")
 			return l
 		case journal.FollowUp:
 			l.Class, l.Record = "followup", e.Record()
@@ -213,6 +213,9 @@ func line(r *web.Request, i customer.Item) lineView {
 	}
 	e := i.Event
 	l := lineView{ID: "f" + id(e.ID), Who: e.ActorName, Kind: r.T("event." + e.Kind), Reason: e.Reason, At: i, Icon: ui.Icon("history")}
+	if e.ActorKind == authz.Worker {
+		l.Who = authz.SystemName(r.Lang, e.ActorName)
+	}
 	switch e.Kind {
 	case customer.Created:
 		l.Icon = ui.Icon("user")
