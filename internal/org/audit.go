@@ -104,6 +104,15 @@ func Read(s event.Stored) AuditRow {
 	for _, k := range []string{"changes", "name", "args", "number", "title"} {
 		delete(m, k)
 	}
+	if s.Subject.Type == "ticket" { // from and to are states there, which a note could not name
+		var from, to string
+		_, _ = json.Unmarshal(m["from"], &from), json.Unmarshal(m["to"], &to)
+		if from != "" && to != "" && from != to {
+			r.Changes = append([]event.Change{{Field: "state", Old: from, New: to}}, r.Changes...)
+		}
+		delete(m, "from")
+		delete(m, "to")
+	}
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

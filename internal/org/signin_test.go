@@ -454,6 +454,26 @@ func TestAudit(t *testing.T) {
 	})
 }
 
+// Where a ticket stood before and after is said in words; a move that changes
+// no state says nothing of it.
+func TestAuditSaysStates(t *testing.T) {
+	t.Parallel()
+	read := func(data string) AuditRow {
+		return Read(event.Stored{Kind: "ticket.acknowledged", Subject: event.Subject{Type: "ticket", ID: 1}, Data: []byte(data)})
+	}
+	r := read(`{"number":"T1","title":"x","from":"pending","to":"in_progress"}`)
+	if len(r.Changes) != 1 || r.Note(i18n.ZhCN) != "" {
+		t.Fatalf("%+v, note %q", r.Changes, r.Note(i18n.ZhCN))
+	}
+	c := r.Changes[0]
+	if got := FieldName(i18n.ZhCN, c.Field) + FieldValue(i18n.ZhCN, c.Field, c.Old) + FieldValue(i18n.ZhCN, c.Field, c.New); got != "状态待处理处理中" {
+		t.Errorf("said %q", got)
+	}
+	if r := read(`{"to":"pending"}`); len(r.Changes) != 0 || r.Note(i18n.ZhCN) != "" {
+		t.Errorf("unchanged: %+v, note %q", r.Changes, r.Note(i18n.ZhCN))
+	}
+}
+
 // Two administrators who deactivate each other at once do not leave nobody.
 func TestLastAdminRace(t *testing.T) {
 	t.Parallel()
