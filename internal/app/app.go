@@ -153,12 +153,13 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The face.
 	shell := &ui.Shell{
-		Nav:     navigation(),
-		Actions: ticketui.Actions,
-		Home:    "/",
-		Unread:  func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
-		SetLang: organisation.SetLang,
-		Company: func(ctx context.Context) string { c, _ := organisation.Company(ctx); return c.Name },
+		Nav:      navigation(),
+		Actions:  ticketui.Actions,
+		Home:     "/",
+		Visitors: []string{"/portal/", "/c/"},
+		Unread:   func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
+		SetLang:  organisation.SetLang,
+		Company:  func(ctx context.Context) string { c, _ := organisation.Company(ctx); return c.Name },
 	}
 	sessions := web.NewSessions(d, organisation, web.SessionConfig{Clock: o.Clock})
 	organisation.Attach(sessions)
@@ -185,10 +186,10 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 func navigation() []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
-		ui.Nav{Key: "notices", Href: "/notices", Icon: "bell", LabelKey: "notify.nav", Menu: true},
+		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
 	)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav())
+	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0])
 }
 
 func (a *App) routes() {

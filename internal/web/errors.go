@@ -18,6 +18,7 @@ type ErrorView struct {
 	Message string // names the remedy where there is one
 	Ref     string
 	SignIn  string // address of the sign-in page when signing in helps, else ""
+	Home    string // address to go on from; "" is the beginning of the staff's pages
 	Fields  []FieldView
 	Extra   map[string]any // further members of a JSON problem
 }

@@ -46,8 +46,9 @@ func site(lang i18n.Lang, h web.Handler) *web.Router {
 	shell := &Shell{
 		Nav: []Nav{{Key: "home", Href: "/", Icon: "home", LabelKey: "ui.home"}, {Key: "may", Href: "/may", Icon: "user", LabelKey: "ui.edit", Perm: "x.may"},
 			{Key: "not", Href: "/may-not", Icon: "user", LabelKey: "ui.edit", Perm: "x.may_not"}},
-		Unread:  func(context.Context, authz.Actor) int { return 120 },
-		Company: func(context.Context) string { return "南粤<医疗>" },
+		Unread:   func(context.Context, authz.Actor) int { return 120 },
+		Visitors: []string{"/shop/", "/c/"},
+		Company:  func(context.Context) string { return "南粤<医疗>" },
 	}
 	rt := web.New(web.Config{Clock: clock.NewFake(noon), Shell: shell, Auth: []web.Authenticator{somebody{lang}}})
 	shell.Routes(rt, "x.may")
@@ -143,6 +144,19 @@ func TestErrorsOfFragmentsAreToasts(t *testing.T) {
 	}
 	contains(t, "toast", w.Body.String(), "!<html", "!secret", w.Header().Get("X-Request-Id"), `role="alert"`)
 	contains(t, "unknown path", call(rt, "GET", "/none", nil, "Accept", "text/html").Body.String(), "<html", "404", `class="rail"`)
+}
+
+// A customer whose address is wrong is not sent to the staff's sign-in.
+func TestErrorsOfVisitorsLeadToTheirOwnPages(t *testing.T) {
+	t.Parallel()
+	rt := web.New(web.Config{Clock: clock.NewFake(noon), Shell: &Shell{Visitors: []string{"/shop/", "/c/"}}})
+	for path, home := range map[string]string{"/shop": "/shop", "/shop/x": "/shop", "/c/token": "/shop", "/cx": "/", "/shopping": "/"} {
+		w := call(rt, "GET", path, nil, "Accept", "text/html")
+		if w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		contains(t, path, w.Body.String(), `<a class="btn primary" href="`+home+`">`)
+	}
 }
 
 func TestFlashIsShownOnce(t *testing.T) {

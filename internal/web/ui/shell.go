@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/fault"
@@ -30,14 +31,15 @@ type Nav struct {
 // Shell is what all pages of a running product share. Fill it before the first
 // request.
 type Shell struct {
-	Nav     []Nav
-	Actions []Nav                                                               // offered by the palette only: "new ticket"
-	Home    string                                                              // "/" when empty
-	SignOut string                                                              // where a POST signs out; "/sign-out" when empty
-	Company func(ctx context.Context) string                                    // the company's name; the product's when nil
-	Unread  func(ctx context.Context, a authz.Actor) int                        // notifications not yet read
-	SetLang func(ctx context.Context, a authz.Actor, l i18n.Lang) error         // keeps the language with the person
-	Banner  func(ctx context.Context, a authz.Actor, l i18n.Lang) (text string) // a sentence on top of all pages: read-only, trial data
+	Nav      []Nav
+	Actions  []Nav                                                               // offered by the palette only: "new ticket"
+	Home     string                                                              // "/" when empty
+	SignOut  string                                                              // where a POST signs out; "/sign-out" when empty
+	Company  func(ctx context.Context) string                                    // the company's name; the product's when nil
+	Unread   func(ctx context.Context, a authz.Actor) int                        // notifications not yet read
+	SetLang  func(ctx context.Context, a authz.Actor, l i18n.Lang) error         // keeps the language with the person
+	Visitors []string                                                            // first parts of the addresses that customers visit; the first of them is where they begin
+	Banner   func(ctx context.Context, a authz.Actor, l i18n.Lang) (text string) // a sentence on top of all pages: read-only, trial data
 }
 
 // Layout is the frame a page stands in.
@@ -187,8 +189,11 @@ func (s *Shell) RenderError(w http.ResponseWriter, r *web.Request, e web.ErrorVi
 		}
 	}
 	c := Chrome{Title: e.Title, Layout: Bare}
-	if r.Actor.Kind == authz.User && !r.Actor.MustChange {
+	switch {
+	case r.Actor.Kind == authz.User && !r.Actor.MustChange:
 		c.Layout = Staff
+	case slices.ContainsFunc(s.Visitors, func(v string) bool { return strings.HasPrefix(r.URL.Path+"/", v) }):
+		c.Layout, e.Home = PublicPage, strings.TrimSuffix(s.Visitors[0], "/")
 	}
 	if err := errorPage.render(w, r, e.Status, c, e); err != nil {
 		http.Error(w, e.Message+"\n"+e.Ref, e.Status)
