@@ -27,6 +27,23 @@ func TestRoutes(t *testing.T) {
 	golden(t, "routes.golden", b.String())
 }
 
+// Every entry of the navigation leads somewhere.
+func TestNavigationLeadsSomewhere(t *testing.T) {
+	t.Parallel()
+	h := apptest.Open(t, apptest.Options{})
+	pages := map[string]bool{}
+	for _, r := range h.Router.Routes() {
+		if r.Method == http.MethodGet {
+			pages[r.Path] = true
+		}
+	}
+	for _, n := range append(h.Shell.Nav, h.Shell.Actions...) {
+		if !pages[n.Href] {
+			t.Errorf("%s: no page at %s", n.Key, n.Href)
+		}
+	}
+}
+
 var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 
 // Every route answers every role as its table declares (ORG-2): refused before
