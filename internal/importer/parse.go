@@ -338,7 +338,7 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 		wechats = append(wechats, m[1])
 	}
 	rest = wechatIn.ReplaceAllString(rest, " ; ")
-	rest = phoneWords.ReplaceAllString(rest, " ; ")
+	rest = phoneTails.ReplaceAllString(phoneWords.ReplaceAllString(rest, " ; $1"), "$1 ; ")
 	if mail := r.get(fEmail); mail != "" && !emailIn.MatchString(mail) {
 		r.warn("importer.warn.email", short(mail, 40))
 		r.keep(fEmail, mail)

@@ -190,17 +190,17 @@ func (t *table) next() (numbered, error) {
 // headingAgain reports whether a row repeats the headings, as printed tables do
 // on every page.
 func (t *table) headingAgain(r numbered) bool {
-	same, filled := 0, 0
+	filled := 0
 	for i, n := range t.layout.Names {
 		if n == "" {
 			continue
 		}
-		filled++
-		if i < len(r.cells) && plain(r.cells[i]) == plain(n) {
-			same++
+		if i >= len(r.cells) || strings.Join(strings.Fields(r.cells[i]), " ") != n {
+			return false
 		}
+		filled++
 	}
-	return filled > 1 && same == filled
+	return filled > 1
 }
 
 // each reads the table behind line from in batches and calls do with each, one

@@ -254,11 +254,29 @@ func (s *Service) take(ctx context.Context, actor authz.Actor, i *Import, b *bat
 		if db.IsUnique(err, "") && try < 4 {
 			continue // somebody registered the same at this moment; the next try sees it
 		}
-		if err == nil {
-			i.Counts, i.Line = c, b.to
+		if err != nil {
+			return err
 		}
-		return err
+		was := i.Counts.Rows
+		i.Counts, i.Line = c, b.to
+		return s.lookAgain(ctx, i.Kind, was, c.Rows)
 	}
+}
+
+// lookAgain renews what the database knows of its tables after 500, 2,000, 8,000
+// … rows.
+func (s *Service) lookAgain(ctx context.Context, k Kind, was, now int) error {
+	step := batchRows
+	for step*4 <= now {
+		step *= 4
+	}
+	if was >= step {
+		return nil
+	}
+	if k == Customers {
+		return s.db().Analyze(ctx, "customers", "contacts", "departments")
+	}
+	return s.db().Analyze(ctx, "tickets", "customers", "contacts", "departments")
 }
 
 // end writes how a running import came out; cause nil: it is finished.

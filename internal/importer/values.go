@@ -242,9 +242,11 @@ func atoi(s string) int {
 }
 
 var (
-	emailIn    = regexp.MustCompile(`[A-Za-z0-9._%+\-]+\s*[@＠]\s*[A-Za-z0-9.\-]+\.[A-Za-z]{2,}`)
-	wechatIn   = regexp.MustCompile(`(?i)(?:微信号?|wechat|wx|vx|v信)\s*[::]?\s*([A-Za-z][A-Za-z0-9_\-]{4,39})`)
-	phoneWords = regexp.MustCompile(`(?i)(手机号码|手机号|手机|移动电话|联系电话|办公电话|固定电话|电话号码|电话|座机|固话|电邮|邮箱|电子邮箱|e-?mail|tel|mobile|phone)\s*[::]?\s*`)
+	emailIn  = regexp.MustCompile(`[A-Za-z0-9._%+\-]+\s*[@＠]\s*[A-Za-z0-9.\-]+\.[A-Za-z]{2,}`)
+	wechatIn = regexp.MustCompile(`(?i)(?:微信号?|wechat|wx|vx|v信)\s*[:：]?\s*([A-Za-z][A-Za-z0-9_\-]{4,39})`)
+	// Words before or behind a number, not those of a sentence without one.
+	phoneWords = regexp.MustCompile(`(?i)(?:手机号码|手机号|手机|移动电话|联系电话|办公电话|固定电话|电话号码|电话|座机|固话|电邮|邮箱|电子邮箱|e-?mail|tel|mobile|phone)\s*[:：.]?\s*([+＋(（0-9０-９;])`)
+	phoneTails = regexp.MustCompile(`([0-9０-９)）])\s*[(（]?(?:手机|电话|座机|固话|办公室|办公|家庭)[)）]?`)
 )
 
 // short cuts a text to n characters.

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -92,5 +93,40 @@ func TestGuess(t *testing.T) {
 	}
 	if m := (Layout{Names: []string{"客户名称"}, Fields: []Field{fName}}).Missing(Customers); len(m) != 1 || m[0] != fPhone {
 		t.Errorf("missing: %v", m)
+	}
+}
+
+func TestContacts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ cell, phones, email, wechat, bad string }{
+		{"13812345678", "13812345678", "", "", ""},
+		{"手机：13812345678 座机：020-38880000转801", "13812345678 020-38880000转801", "", "", ""},
+		{"13812345678（手机）/0755-86013388(办公)", "13812345678 0755-86013388", "", "", ""},
+		{"１３８１２３４５６７８；wang@example.com", "13812345678", "wang@example.com", "", ""},
+		{"邮箱:wang@example.com", "", "wang@example.com", "", ""},
+		{"微信号：wang_2020 13812345678", "13812345678", "", "wang_2020", ""},
+		{"13812345678\n13812345679", "13812345678 13812345679", "", "", ""},
+		{"13812345678.0", "13812345678", "", "", ""},
+		{"86013388", "", "", "", "importer.reason.area_code"},
+		{"没有电话", "", "", "", "importer.reason.phone"},
+		{"暂无", "", "", "", "importer.reason.empty"},
+	} {
+		l := read(Customers, numbered{1, []string{"客户名称", "联系方式"}})
+		r := (&parser{kind: Customers, layout: l, lang: "zh-CN"}).reader([]string{"甲", c.cell})
+		got, _ := r.contacts(false, "甲")
+		var phones, email, wechat string
+		for _, x := range got {
+			if x.Phone != "" {
+				phones += " " + x.Phone
+			}
+			email, wechat = email+x.Email, wechat+x.Wechat
+		}
+		bad := ""
+		if len(r.bad) > 0 {
+			bad = r.bad[0].Key
+		}
+		if strings.TrimSpace(phones) != c.phones || email != c.email || wechat != c.wechat || bad != c.bad {
+			t.Errorf("%q: %q %q %q %q", c.cell, phones, email, wechat, bad)
+		}
 	}
 }
