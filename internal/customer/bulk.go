@@ -534,7 +534,8 @@ func (s *Service) Targets(ctx context.Context, q db.Querier, sc authz.Scope, ids
 	}
 	err = errors.Join(
 		db.EachIn(externals, func(in string, args []any) error {
-			return look("external_id", in, args, func(f found, t Target) { byID[f.external] = append(byID[f.external], t) })
+			// The partial index is used only where its condition is repeated.
+			return look("external_id <> '' AND c.external_id", in, args, func(f found, t Target) { byID[f.external] = append(byID[f.external], t) })
 		}),
 		db.EachIn(numbers, func(in string, args []any) error {
 			return look("number", in, args, func(f found, t Target) {
