@@ -214,14 +214,16 @@ func (s *Files) Withdraw(ctx context.Context, actor authz.Actor, id int64) error
 		if err != nil {
 			return err
 		}
-		if !f.ownUpload(actor) {
+		if !f.WaitsFor(actor) {
 			return notFound()
 		}
 		return s.Remove(ctx, a, f)
 	})
 }
 
-func (f File) ownUpload(actor authz.Actor) bool {
+// WaitsFor reports whether f is an upload of actor's own that is not attached to
+// anything yet.
+func (f File) WaitsFor(actor authz.Actor) bool {
 	return f.pending != "" && f.pending == actor.Kind && f.UploadedBy == actor.ID && actor.ID != 0
 }
 
@@ -303,7 +305,7 @@ func (s *Files) Open(ctx context.Context, actor authz.Actor, id int64) (File, io
 		return File{}, nil, err
 	}
 	if f.pending != "" {
-		if !f.ownUpload(actor) {
+		if !f.WaitsFor(actor) {
 			return File{}, nil, notFound()
 		}
 	} else {

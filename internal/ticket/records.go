@@ -131,10 +131,8 @@ func (s *Service) NoteIn(ctx context.Context, a *action.Action, id int64, text s
 			return err
 		}
 		for _, m := range mentions {
-			if p, ok, err := s.org.Person(ctx, a, m); err != nil {
+			if err := s.mayHear(ctx, a, m, "mentions"); err != nil {
 				return err
-			} else if !ok || !p.Active {
-				return fault.Invalidf("ticket.assignee.unknown").Field("mentions", "ticket.assignee.unknown")
 			}
 			if err := watch(ctx, a, id, m); err != nil {
 				return err
@@ -144,6 +142,23 @@ func (s *Service) NoteIn(ctx context.Context, a *action.Action, id int64, text s
 		t.ActivityAt = a.Now
 		return nil
 	})
+}
+
+// mayHear checks that a colleague who is named on a ticket may see tickets at
+// all: the notice that he was named carries its title.
+func (s *Service) mayHear(ctx context.Context, a *action.Action, user int64, field string) error {
+	p, ok, err := s.org.Person(ctx, a, user)
+	if err != nil {
+		return err
+	} else if !ok || !p.Active {
+		return fault.Invalidf("ticket.assignee.unknown").Field(field, "ticket.assignee.unknown")
+	}
+	if ok, err = s.org.CanBeGiven(ctx, a, user, 0, PermView); err != nil {
+		return err
+	} else if !ok {
+		return fault.Invalidf("ticket.named.no_right", p.Name).Field(field, "ticket.named.no_right", p.Name)
+	}
+	return nil
 }
 
 // FollowUp writes a follow-up record (FLW-1): progress for the clock, and the
@@ -167,11 +182,12 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 			return err
 		}
 		if r.NextOwnerID != 0 {
-			p, ok, err := s.org.Person(ctx, a, r.NextOwnerID)
+			if err := s.mayHear(ctx, a, r.NextOwnerID, "next_owner"); err != nil {
+				return err
+			}
+			p, _, err := s.org.Person(ctx, a, r.NextOwnerID)
 			if err != nil {
 				return err
-			} else if !ok || !p.Active {
-				return fault.Invalidf("ticket.assignee.unknown").Field("next_owner", "ticket.assignee.unknown")
 			}
 			r.NextOwnerName = p.Name
 		}
@@ -183,7 +199,11 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 			return err
 		}
 		f.Entry = entry
-		if r.NextOwnerID != a.Actor.ID {
+		if r.NextOwnerID != 0 && r.NextOwnerID != a.Actor.ID {
+			// Who has to go on with it must be able to open it.
+			if err := watch(ctx, a, id, r.NextOwnerID); err != nil {
+				return err
+			}
 			f.Tell = tell(r.NextOwnerID)
 		}
 		if r.Spoken() {

@@ -158,12 +158,17 @@ func (p *pages) categories(r *web.Request) ([]ui.Option, error) {
 }
 
 // people are who may handle tickets, with their load and whether they are on
-// duty; those of the department come first. perm "" asks for everybody.
+// duty; those of the department come first. perm "" asks, by name only, for
+// everybody who sees tickets.
 func (p *pages) people(r *web.Request, department int64, perm authz.Permission) ([]ui.Option, error) {
 	if !r.Actor.Can(org.PermDirectory) {
 		return nil, nil
 	}
-	all, err := p.Org.Colleagues(r.Context(), r.Actor, "", 0, perm, 500)
+	of := perm
+	if of == "" {
+		of = ticket.PermView
+	}
+	all, err := p.Org.Colleagues(r.Context(), r.Actor, "", 0, of, 500)
 	if err != nil {
 		return nil, err
 	}
@@ -206,12 +211,15 @@ func (p *pages) people(r *web.Request, department int64, perm authz.Permission) 
 	return out, nil
 }
 
+// maxFiles bounds the files of one form.
+const maxFiles = 20
+
 // received saves files sent with the form itself, before the script was there,
 // and returns them with those it sent ahead.
 func (p *pages) received(r *web.Request, f *web.Form) ([]int64, error) {
 	ids := f.IDs("file")
-	if len(ids) > 20 {
-		return nil, fault.Invalidf("ticket.files.many", 20).Field("upload", "ticket.files.many", 20)
+	if len(ids)+len(f.Files["upload"]) > maxFiles {
+		return nil, fault.Invalidf("ticket.files.many", maxFiles).Field("upload", "ticket.files.many", maxFiles)
 	}
 	for _, h := range f.Files["upload"] {
 		if h.Size == 0 && h.Filename == "" {
@@ -242,9 +250,10 @@ type uploaded struct {
 // be chosen again.
 func (p *pages) waiting(r *web.Request, f *web.Form) []uploaded {
 	var out []uploaded
-	for _, n := range f.IDs("file") {
+	ids := f.IDs("file")
+	for _, n := range ids[:min(len(ids), maxFiles)] {
 		x, err := p.Files.Get(r.Context(), p.Tickets.DB().Read(), n)
-		if err == nil && x.Owner.Type == "" && x.UploadedBy == r.Actor.ID {
+		if err == nil && x.WaitsFor(r.Actor) {
 			out = append(out, uploaded{x.ID, x.Name})
 		}
 	}

@@ -351,6 +351,18 @@ func TestReveal(t *testing.T) {
 		s.post(t, "gong", at, htmx, "field", "phone").want(404)
 		s.post(t, "shenji", at, htmx, "field", "phone").want(403)
 		s.post(t, "kefu", at, htmx, "field", "name").want(422)
+		// The right reaches no further than its scope: the engineer sees the queue of
+		// his department, and calls the customers of his own tickets.
+		q := s.Register(func(in *ticket.RegisterInput) {
+			in.AssigneeID, in.DepartmentID = s.User["jizhu"], s.Dept["技术支持部"]
+		})
+		of := fmt.Sprintf("/tickets/%s/contacts/%d/values", q.Number, s.Cust.Primary().ID)
+		s.get(t, "gong", "/tickets/"+q.Number).want(200, q.Title, "138****5678", "!"+of)
+		s.post(t, "gong", of, htmx, "field", "phone").want(403, "!13812345678")
+		s.post(t, "jizhu", "/tickets/"+q.Number+"/moves/decline", nil, "reason", "转给同事").want(303)
+		s.post(t, "gong", "/tickets/"+q.Number+"/moves/take", nil).want(303)
+		s.get(t, "gong", "/tickets/"+q.Number).want(200, of)
+		s.post(t, "gong", of, htmx, "field", "phone").want(200, "13812345678")
 		s.post(t, "kefu", fmt.Sprintf("/tickets/%s/contacts/999/values", x.Number), htmx, "field", "phone").want(404)
 	})
 }
@@ -514,4 +526,22 @@ func mustGet(s *site, id int64) ticket.Ticket {
 	x, err := s.Get(s.Ctx, ticket.View(authz.System("test")), id)
 	s.OK(err)
 	return x
+}
+
+// A form brings back the names of its writer's own uploads and nobody else's,
+// also when a contact of a customer has the same id.
+func TestUploadsOfOthersAreNotNamed(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		x := s.Register()
+		his := authz.Actor{Kind: authz.Customer, ID: s.User["kefu"], CustomerID: s.Cust.ID, Name: "别人"}
+		f, err := s.Files.Upload(s.Ctx, his, "客户的秘密.txt", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := s.Files.Upload(s.Ctx, s.As("kefu"), "自己的.txt", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.post(t, "kefu", "/tickets/"+x.Number+"/entries", nil, "kind", "reply", "body_reply", "", "file", fmt.Sprint(f.ID), "file", fmt.Sprint(own.ID)).want(422, "自己的.txt", "!客户的秘密.txt")
+	})
 }

@@ -168,7 +168,7 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 	v.CanEdit = live && r.Actor.Can(ticket.PermEdit) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermEdit)))
 	v.CanWrite = r.Actor.Can(ticket.PermNote)
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
-	v.CanReveal = r.Actor.Can(customer.PermReveal)
+	v.CanReveal = mayReveal(r, t)
 	clocks, err := sla.Of(ctx, q, t.ID)
 	if err != nil {
 		return nil, err
@@ -661,8 +661,15 @@ type revealView struct {
 	Ask     bool // the administrator wants a reason
 }
 
-// reveal shows a contact's value in clear to somebody who sees the ticket; who
-// asked is on record (CUS-17).
+// mayReveal reports whether the reader may see the values of this ticket's
+// customer in clear: the right to reveal reaches as far on tickets as on
+// customers. An engineer, who has it for his own, takes the ticket first.
+func mayReveal(r *web.Request, t ticket.Ticket) bool {
+	return t.InScope(authz.For(r.Actor, customer.PermReveal))
+}
+
+// reveal shows a contact's value in clear to somebody whom the ticket concerns;
+// who asked is on record (CUS-17).
 func (p *pages) reveal(w http.ResponseWriter, r *web.Request) error {
 	t, err := p.open(r)
 	if err != nil {
@@ -671,6 +678,9 @@ func (p *pages) reveal(w http.ResponseWriter, r *web.Request) error {
 	contact, err := r.PathID("contact")
 	if err != nil {
 		return err
+	}
+	if !mayReveal(r, t) {
+		return authz.Denied(customer.PermReveal)
 	}
 	f := r.Input()
 	v := revealView{URL: r.URL.Path, Field: f.String("field"), Contact: contact, Form: f, Masked: f.String("masked")}
@@ -710,7 +720,7 @@ func (p *pages) colleagues(w http.ResponseWriter, r *web.Request) error {
 		Note  string `json:"note"`
 	}
 	q := strings.TrimSpace(r.URL.Query().Get("q"))
-	people, err := p.Org.Colleagues(r.Context(), r.Actor, q, 0, "", 8)
+	people, err := p.Org.Colleagues(r.Context(), r.Actor, q, 0, ticket.PermView, 8)
 	if err != nil {
 		return err
 	}
@@ -727,7 +737,7 @@ func (p *pages) mentions(ctx context.Context, r *web.Request, text string) ([]in
 	if !strings.ContainsAny(text, "@＠") {
 		return nil, nil
 	}
-	people, err := p.Org.Colleagues(ctx, r.Actor, "", 0, "", 0)
+	people, err := p.Org.Colleagues(ctx, r.Actor, "", 0, ticket.PermView, 0)
 	if err != nil {
 		return nil, err
 	}
