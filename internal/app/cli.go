@@ -230,7 +230,7 @@ func (c *backupCmd) Run(e *env) error {
 		return said(err)
 	}
 	fmt.Fprintln(e.out, strings.Join(r.Say(terminalLang()), "\n"))
-	return nil
+	return recordBackup(e.ctx, a.Run, r)
 }
 
 type restoreCmd struct {
@@ -249,7 +249,7 @@ func (c *restoreCmd) Run(e *env) error {
 		return said(err)
 	}
 	fmt.Fprintln(e.out, strings.Join(r.Say(terminalLang()), "\n"))
-	return nil
+	return recordRestore(e.ctx, c.Config, r)
 }
 
 type apiCmd struct {
