@@ -115,7 +115,7 @@ func (h *House) populate(ctx context.Context) {
 	for _, r := range roles {
 		ids[r.Code] = r.ID
 	}
-	err = h.Run.Do(ctx, authz.System("test"), "test.populate", func(ctx context.Context, a *action.Action) error {
+	err = h.Run.Do(ctx, authz.System("setup"), "test.populate", func(ctx context.Context, a *action.Action) error {
 		for _, login := range Logins {
 			d, ok, err := h.Org.DepartmentByName(ctx, a, people[login].department)
 			if err != nil || !ok {
@@ -185,7 +185,7 @@ func (h *House) Cookie(login string) *http.Cookie {
 // Token returns an API token of the person with all scopes.
 func (h *House) Token(login string) string {
 	h.t.Helper()
-	plain, err := h.Org.CreateToken(context.Background(), authz.System("test"), Login(login), "test", nil, time.Time{})
+	plain, err := h.Org.CreateToken(context.Background(), authz.System("setup"), Login(login), "test", nil, time.Time{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
