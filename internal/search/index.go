@@ -127,6 +127,13 @@ func (x Index) MatchSQL(a *db.Args, d db.Dialect, text string) (sql string, ok b
 		x.Table, q1, q2, maxCollect, MaxHits), true
 }
 
+// Expression returns what SQLite's MATCH wants for text, for a query that joins
+// the index itself; ok is false when text holds nothing to look for.
+func (x Index) Expression(text string) (expr string, ok bool) {
+	terms := Query(text)
+	return matchExpr(terms), len(terms) > 0
+}
+
 // maxCollect is about where, between a hundred thousand and a million texts of
 // a few hundred characters, walking back gets cheaper than collecting.
 const maxCollect = 10_000

@@ -68,10 +68,11 @@ const (
 	ByDue      Sort = "due"      // nearest deadline first: the default of open views
 	ByActivity Sort = "activity" // newest activity first
 	ByWaiting  Sort = "waiting"  // longest without activity first
+	ByNewest   Sort = "newest"   // registered last first: the default of a search
 )
 
 // Sorts in the order they are offered; ticket.sort.<sort>.
-var Sorts = []Sort{ByDue, ByActivity, ByWaiting}
+var Sorts = []Sort{ByDue, ByActivity, ByWaiting, ByNewest}
 
 func (s Sort) order() (column string, desc bool) {
 	switch s {
@@ -79,6 +80,8 @@ func (s Sort) order() (column string, desc bool) {
 		return "t.activity_at", true
 	case ByWaiting:
 		return "t.activity_at", false
+	case ByNewest:
+		return "t.id", true
 	}
 	return "t.due_at", false
 }
@@ -160,6 +163,11 @@ func FindView(key string) BuiltIn {
 
 // merge lays the narrowing fields of f over the view's.
 func (f Filter) merge() Filter {
+	if f.Sort == "" && f.Text != "" {
+		// The index of words yields the newest first: the first page of a frequent
+		// word costs its 25 rows and not all that contain it.
+		f.Sort = ByNewest
+	}
 	if f.View == "" {
 		return f
 	}
@@ -268,25 +276,29 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 	return conds
 }
 
-// branches splits a scope into parts that an index serves in order each: one
-// owner column, one department. nil when the filter itself names the index or
-// the scope is everything. An OR over all of them would make the engine read
-// every ticket of the company to find a reader's own.
-func branches(sc authz.Scope, f Filter) []func(a *db.Args) string {
-	if sc.Everything() || sc.Empty() || f.Mine || f.Desk || f.Created || f.Watched || f.Customer != 0 || f.Assignee != 0 {
-		return nil
+// implied reports whether everything f selects is in sc by itself, so that the
+// scope need not be asked for each row.
+func implied(sc authz.Scope, f Filter) bool {
+	return sc.Everything() || f.Mine || f.Desk || f.Created || f.Watched || f.Assignee != 0 && f.Assignee == sc.User() ||
+		f.Department != 0 && slices.Contains(sc.Departments(), f.Department)
+}
+
+// branches splits a scope into parts that an index serves in order each: the
+// departments, then one owner column each. nil when the filter itself names the
+// index. An OR over all of them would make the engine read every ticket of the
+// company to find a reader's own.
+func branches(sc authz.Scope, f Filter) (departments, others []func(a *db.Args) string) {
+	if implied(sc, f) || sc.Empty() || f.Customer != 0 || f.Assignee != 0 || f.Text != "" {
+		return nil, nil
 	}
-	if f.Department != 0 && slices.Contains(sc.Departments(), f.Department) {
-		return nil
-	}
-	var out []func(a *db.Args) string
 	for _, d := range sc.Departments() {
-		out = append(out, func(a *db.Args) string { return "t.department_id = " + a.Add(d) })
+		departments = append(departments, func(a *db.Args) string { return "t.department_id = " + a.Add(d) })
 	}
-	for _, col := range []string{"t.assignee_id", "t.created_by"} {
-		out = append(out, func(a *db.Args) string { return col + " = " + a.Add(sc.User()) })
+	if !f.Unassigned {
+		others = append(others, func(a *db.Args) string { return "t.assignee_id = " + a.Add(sc.User()) })
 	}
-	out = append(out,
+	others = append(others,
+		func(a *db.Args) string { return "t.created_by = " + a.Add(sc.User()) },
 		func(a *db.Args) string {
 			return "t.supervisor_id > 0 AND t.is_open = 1 AND t.supervisor_id = " + a.Add(sc.User())
 		},
@@ -297,7 +309,7 @@ func branches(sc authz.Scope, f Filter) []func(a *db.Args) string {
 			return "t.parent_id IN (SELECT p.id FROM tickets p WHERE p.assignee_id = " + a.Add(sc.User()) + " AND p.open_children > 0 AND p.is_open = 1)"
 		},
 	)
-	return out
+	return departments, others
 }
 
 // Page is a stretch of a list.
@@ -309,8 +321,11 @@ type Page struct {
 // cursor is "<sort value>.<id>" of the last row.
 func cursor(r Row, s Sort) string {
 	v := db.Micros(r.DueAt)
-	if s == ByActivity || s == ByWaiting {
+	switch s {
+	case ByActivity, ByWaiting:
 		v = db.Micros(r.ActivityAt)
+	case ByNewest:
+		v = r.ID
 	}
 	return strconv.FormatInt(v, 36) + "." + strconv.FormatInt(r.ID, 36)
 }
@@ -341,7 +356,7 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 		return Page{}, fault.Invalidf("ticket.need_choice").Field("sort", "ticket.need_choice")
 	}
 	var a db.Args
-	query, err := s.query(&a, sc, f, rowColumns, f.Limit+1)
+	query, err := s.query(&a, sc, f, f.Limit+1)
 	if err != nil || query == "" {
 		return Page{}, err
 	}
@@ -374,68 +389,143 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 // the time of these short reads). Limits are few, so statements stay few.
 func lit(limit int) string { return strconv.Itoa(limit) }
 
+// source is where rows of f come from: all tickets, or those a text is found in.
+// On SQLite the index of words is walked from the newest on, and the walk ends
+// with the page.
+func (s *Service) source(a *db.Args, f Filter) (from string, ok bool) {
+	if f.Text == "" {
+		return "tickets t", true
+	}
+	if s.DB().Dialect() == db.SQLite {
+		match, ok := search.Tickets.Expression(f.Text)
+		if !ok {
+			return "", false
+		}
+		return search.Tickets.Table + " CROSS JOIN tickets t ON t.id = " + search.Tickets.Table + ".rowid AND " + search.Tickets.Table + " MATCH " + a.Add(match), true
+	}
+	match, ok := search.Tickets.MatchSQL(a, db.Postgres, f.Text)
+	return "(" + match + ") hits JOIN tickets t ON t.id = hits.id", ok
+}
+
+// conditions are those of f, the reader's part of the scope and the place in
+// the list.
+func (s *Service) conditions(a *db.Args, sc authz.Scope, f Filter, scope func(a *db.Args) string) (string, error) {
+	var conds []string
+	if scope != nil {
+		conds = append(conds, scope(a))
+	}
+	conds = append(conds, f.where(a, sc.User(), s.DB().Clock().Now())...)
+	if f.After != "" {
+		v, id, err := parseCursor(f.After)
+		if err != nil {
+			return "", err
+		}
+		col, desc := f.Sort.order()
+		cmp := ">"
+		if desc {
+			cmp = "<"
+		}
+		if f.Sort == ByNewest {
+			conds = append(conds, "t.id < "+a.Add(id))
+		} else {
+			conds = append(conds, "("+col+", t.id) "+cmp+" ("+a.Add(v)+", "+a.Add(id)+")")
+		}
+	}
+	if len(conds) == 0 {
+		return "1 = 1", nil
+	}
+	return strings.Join(conds, " AND "), nil
+}
+
+// whole is the scope as one condition, nil when f needs none.
+func whole(sc authz.Scope, f Filter) func(a *db.Args) string {
+	if implied(sc, f) {
+		return nil
+	}
+	return func(a *db.Args) string { return sc.Where(a, scopeColumns) }
+}
+
 // query puts the statement of a list together; "" when it can match nothing.
-func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, columns string, limit int) (string, error) {
+func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, limit int) (string, error) {
 	if sc.Empty() {
 		return "", nil
 	}
 	col, desc := f.Sort.order()
-	order, cmp := col+", t.id", ">"
-	if desc {
-		order, cmp = col+" DESC, t.id DESC", "<"
+	order := col + ", t.id"
+	switch {
+	case f.Sort == ByNewest && f.Text != "" && s.DB().Dialect() == db.SQLite:
+		order = search.Tickets.Table + ".rowid DESC"
+	case f.Sort == ByNewest:
+		order = "t.id DESC"
+	case desc:
+		order = col + " DESC, t.id DESC"
 	}
-	now := s.DB().Clock().Now()
-	part := func(scope func(a *db.Args) string) (string, error) {
-		var conds []string
-		if scope != nil {
-			conds = append(conds, scope(a))
+	departments, others := branches(sc, f)
+	if len(others) == 0 {
+		from, ok := s.source(a, f)
+		if !ok {
+			return "", nil
 		}
-		conds = append(conds, f.where(a, sc.User(), now)...)
-		if f.Text != "" {
-			match, ok := search.Tickets.MatchSQL(a, s.DB().Dialect(), f.Text)
-			if !ok {
-				return "1 = 0", nil
-			}
-			conds = append(conds, "t.id IN ("+match+")")
-		}
-		if f.After != "" {
-			v, id, err := parseCursor(f.After)
-			if err != nil {
-				return "", err
-			}
-			conds = append(conds, "("+col+", t.id) "+cmp+" ("+a.Add(v)+", "+a.Add(id)+")")
-		}
-		if len(conds) == 0 {
-			return "1 = 1", nil
-		}
-		return strings.Join(conds, " AND "), nil
-	}
-	bs := branches(sc, f)
-	if bs == nil {
-		scope := func(a *db.Args) string { return sc.Where(a, scopeColumns) }
-		if sc.Everything() {
-			scope = nil
-		}
-		where, err := part(scope)
+		where, err := s.conditions(a, sc, f, whole(sc, f))
 		if err != nil {
 			return "", err
 		}
-		return "SELECT " + columns + " FROM tickets t WHERE " + where + " ORDER BY " + order + " LIMIT " + lit(limit), nil
+		return "SELECT " + rowColumns + " FROM " + from + " WHERE " + where + " ORDER BY " + order + " LIMIT " + lit(limit), nil
 	}
 	var ids []string
-	for _, b := range bs {
-		where, err := part(b)
+	for _, b := range append(departments, others...) {
+		where, err := s.conditions(a, sc, f, b)
 		if err != nil {
 			return "", err
 		}
 		ids = append(ids, "SELECT id FROM (SELECT t.id FROM tickets t WHERE "+where+" ORDER BY "+order+" LIMIT "+lit(limit)+") b")
 	}
-	return "SELECT " + columns + " FROM tickets t WHERE t.id IN (" + strings.Join(ids, " UNION ") + ") ORDER BY " + order + " LIMIT " + lit(limit), nil
+	return "SELECT " + rowColumns + " FROM tickets t WHERE t.id IN (" + strings.Join(ids, " UNION ") + ") ORDER BY " + order + " LIMIT " + lit(limit), nil
 }
 
 // MaxCount is where live counts stop: "99+" costs a hundred index rows however
 // many there are.
 const MaxCount = 99
+
+// count is an expression for how many tickets sc shows of f, at most MaxCount+1.
+// Most of what a person sees is his department's: only when that is not enough
+// to fill the count are the other ways to be concerned looked at.
+func (s *Service) count(a *db.Args, sc authz.Scope, f Filter) (string, error) {
+	limit := lit(MaxCount + 1)
+	departments, others := branches(sc, f)
+	if len(others) == 0 {
+		from, ok := s.source(a, f)
+		if !ok {
+			return "0", nil
+		}
+		where, err := s.conditions(a, sc, f, whole(sc, f))
+		return "(SELECT COUNT(*) FROM (SELECT 1 FROM " + from + " WHERE " + where + " LIMIT " + limit + ") c)", err
+	}
+	each := func(bs []func(a *db.Args) string) (parts []string, err error) {
+		for _, b := range bs {
+			where, err := s.conditions(a, sc, f, b)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, "SELECT id FROM (SELECT t.id FROM tickets t WHERE "+where+" LIMIT "+limit+") b")
+		}
+		return parts, nil
+	}
+	// An id stands in one department only.
+	first, err := each(departments)
+	if err != nil {
+		return "", err
+	}
+	all, err := each(append(slices.Clip(departments), others...))
+	if err != nil {
+		return "", err
+	}
+	union := "(SELECT COUNT(*) FROM (SELECT id FROM (" + strings.Join(all, " UNION ") + ") u LIMIT " + limit + ") c)"
+	if len(first) == 0 {
+		return union, nil
+	}
+	return "CASE WHEN (SELECT COUNT(*) FROM (SELECT id FROM (" + strings.Join(first, " UNION ALL ") + ") u LIMIT " + limit + ") c) = " + limit + " THEN " + limit + " ELSE " + union + " END", nil
+}
 
 // Counts returns, for each filter, how many tickets sc shows of it, at most
 // MaxCount+1. One statement for all.
@@ -447,15 +537,12 @@ func (s *Service) Counts(ctx context.Context, sc authz.Scope, fs []Filter) ([]in
 	var parts []string
 	for _, f := range fs {
 		f = f.merge()
-		if f.Sort == "" {
-			f.Sort = ByDue
-		}
 		f.After = ""
-		q, err := s.query(&a, sc, f, "1", MaxCount+1)
+		q, err := s.count(&a, sc, f)
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, "(SELECT COUNT(*) FROM ("+q+") c)")
+		parts = append(parts, q)
 	}
 	out := make([]int, len(fs))
 	dst := make([]any, len(fs))
