@@ -29,6 +29,8 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/demo/demoui"
 	"bihuan/internal/event"
+	"bihuan/internal/importer"
+	"bihuan/internal/importer/importerui"
 	"bihuan/internal/job"
 	"bihuan/internal/notify"
 	"bihuan/internal/notify/notifyui"
@@ -64,6 +66,7 @@ type App struct {
 	Notify    *notify.Service
 	Files     *blob.Files
 	Queue     *job.Queue
+	Imports   *importer.Service
 	Duties    *job.Duties
 	Broker    *web.Broker
 	Presence  *web.Presence
@@ -145,6 +148,9 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	organisation.AddWork(tickets.Work())
 	files.Authorize("ticket", tickets.MayRead)
 
+	// The channels that take tables in.
+	imports := importer.New(run, organisation, customers, tickets, files, queue)
+
 	// The listeners.
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
@@ -170,7 +176,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	})
 
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Org: organisation, Customers: customers, Tickets: tickets, Clocks: clocks,
-		Notify: notices, Files: files, Queue: queue, Duties: duties, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.routes()
 	a.duties()
 	a.gauges()
@@ -189,7 +195,7 @@ func navigation() []ui.Nav {
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
 	)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0])
+	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -203,6 +209,7 @@ func (a *App) routes() {
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
+	importerui.Routes(rt, a.Imports, a.Org)
 	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
@@ -293,6 +300,7 @@ func (a *App) duties() {
 	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
 	a.Duties.Every("api keys", time.Hour, func(ctx context.Context) error { _, err := a.Run.SweepKeys(ctx, 5000); return err })
 	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
+	a.Duties.Every("imports", time.Hour, a.Imports.Sweep)
 	a.Duties.Every("files", time.Hour, a.Files.Sweep)
 	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)
 }

@@ -30,6 +30,7 @@ type CLI struct {
 
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Token   tokenCmd   `cmd:"" help:"API tokens."`
+	Import  importCmd  `cmd:"" help:"Take in tables kept until now."`
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Backup  backupCmd  `cmd:"" help:"Write everything into one file, also while the server runs."`
 	Restore restoreCmd `cmd:"" help:"Bring a backup back; the server must not run."`
