@@ -17,9 +17,16 @@ import (
 // only.
 func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 	return func(ctx context.Context, evs []event.Stored) {
-		parents := map[int64]bool{}
+		if len(broker.Online()) == 0 {
+			return
+		}
+		parents, imported := map[int64]bool{}, false
 		for _, e := range evs {
 			if e.Subject.Type != "ticket" {
+				continue
+			}
+			if e.Kind == "ticket.imported" { // a hundred thousand of them say one thing
+				imported = true
 				continue
 			}
 			var f ticket.Fact
@@ -31,11 +38,12 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 			if err != nil {
 				slog.Warn("ticketui: live", "event", e.ID, "err", err)
 			}
-			users := slices.Concat(watchers, f.Tell)
+			// All of them need the right to see tickets: who watched may have lost it.
+			concerned := slices.Concat([]int64{f.Assignee, f.Was, f.CreatedBy, f.Supervisor}, watchers, f.Tell)
 			if e.ActorKind == authz.User {
-				users = append(users, e.ActorID) // his other tabs
+				concerned = append(concerned, e.ActorID) // his other tabs
 			}
-			to := web.Audience{Users: users, Perm: ticket.PermView, Owners: []int64{f.Assignee, f.Was, f.CreatedBy, f.Supervisor}, Department: f.Department}
+			to := web.Audience{Perm: ticket.PermView, Owners: concerned, Department: f.Department}
 			desk := web.Audience{Perm: ticket.PermSupervise, Owners: to.Owners, Department: f.Department}
 			broker.Publish(web.Message{Topic: "ticket", ID: e.Subject.ID, To: to})
 			broker.Publish(web.Message{Topic: "queue", To: to})
@@ -49,12 +57,15 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 				parents[f.Parent] = true
 			}
 		}
+		if imported {
+			broker.Publish(web.Message{Topic: "queue", To: web.Audience{Staff: true}})
+		}
 		for id := range parents {
 			owners, department, err := tickets.Audience(ctx, ticket.View(authz.System("live")), id)
 			if err != nil {
 				continue
 			}
-			broker.Publish(web.Message{Topic: "ticket", ID: id, To: web.Audience{Perm: ticket.PermView, Owners: owners, Users: owners, Department: department}})
+			broker.Publish(web.Message{Topic: "ticket", ID: id, To: web.Audience{Perm: ticket.PermView, Owners: owners, Department: department}})
 		}
 	}
 }
