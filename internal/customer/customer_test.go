@@ -289,6 +289,7 @@ func TestDuplicates(t *testing.T) {
 			{"beyond: phone and mail", customer.Candidate{Phones: []string{"13900001111", "13900002222"}, Emails: []string{"secret@example.com"}}, "@售后部 phone email sure"},
 			{"beyond: similar", customer.Candidate{Type: customer.Company, Name: marker + "科学有限公司"}, ""},
 			{"beyond: person's name", customer.Candidate{Type: customer.Person, Name: "王伟"}, ""},
+			{"beyond: one of very many", customer.Candidate{Phones: []string{strings.Repeat("13655550000、", 5000) + "13900001111"}, Emails: append(slices.Repeat([]string{"a@example.com"}, 5000), "secret@example.com")}, ""},
 			{"four digits are no duplicate", customer.Candidate{Phones: []string{"8820"}}, ""},
 		} {
 			ms, err := w.s.Duplicates(w.ctx, w.agent, k.in)
