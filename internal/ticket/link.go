@@ -137,6 +137,9 @@ func (s *Service) Told(ctx context.Context, actor authz.Actor, id int64) error {
 	})
 }
 
+// maxSearch bounds the words of a stored search, in characters.
+const maxSearch = 200
+
 // SaveView stores the actor's own view and returns its id.
 func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, f Filter) (id int64, err error) {
 	name = strings.TrimSpace(name)
@@ -144,6 +147,9 @@ func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, 
 		return 0, fault.Invalidf("ticket.view_name").Field("name", "ticket.view_name")
 	}
 	f.After, f.Text = "", strings.TrimSpace(f.Text)
+	if r := []rune(f.Text); len(r) > maxSearch {
+		f.Text = string(r[:maxSearch])
+	}
 	err = s.run.Do(ctx, actor, "ticket.save_view", func(ctx context.Context, a *action.Action) error {
 		var n int
 		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM saved_views WHERE owner_id = $1`, actor.ID).Scan(&n); err != nil {

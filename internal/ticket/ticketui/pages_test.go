@@ -519,6 +519,21 @@ func TestLive(t *testing.T) {
 		if got := heard("xiaoshou"); got != "" {
 			t.Errorf("somebody without the ticket heard %q", got)
 		}
+		// Who watches hears of it as long as he may see tickets.
+		if _, err := s.Note(s.Ctx, s.As("kefu"), x.ID, "请销售留意", []int64{s.User["xiaoshou"]}, nil); err != nil {
+			t.Fatal(err)
+		}
+		deaf := s.As("xiaoshou")
+		deaf.Levels = map[authz.Permission]authz.Level{}
+		ear := broker.Subscribe(deaf)
+		defer ear.Close()
+		publish()
+		if got := heard("xiaoshou"); !strings.Contains(got, fmt.Sprintf("ticket:%d", x.ID)) {
+			t.Errorf("a watcher heard %q", got)
+		}
+		if got := ear.Take(); len(got) != 0 {
+			t.Errorf("a watcher who may no longer see tickets heard %v", got)
+		}
 	})
 }
 
