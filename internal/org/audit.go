@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
@@ -256,9 +257,10 @@ func (s *Service) ExportAudit(ctx context.Context, actor authz.Actor, f event.Fi
 	return out.Error()
 }
 
-// guard keeps a spreadsheet from taking text for a formula.
+// guard keeps a spreadsheet from taking text for a formula; Chinese and Japanese
+// Excel take the full-width signs for one too.
 func guard(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if r, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
 		return "'" + s
 	}
 	return s
