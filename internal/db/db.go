@@ -43,6 +43,7 @@ type Config struct {
 	Dir      string      // folder of bihuan.db; made when missing
 	Clock    clock.Clock // nil: the machine's
 	MaxConns int         // PostgreSQL connections; 0: 16
+	Strict   bool        // for tests: [DB.Read] inside [DB.Write] is an error
 	Bulk     bool        // to fill a store: the newest commits may be lost with the power, and SQLite takes more memory
 }
 
@@ -57,6 +58,7 @@ type Querier interface {
 type DB struct {
 	dialect Dialect
 	clock   clock.Clock
+	strict  bool
 	path    string // of the SQLite file
 	url     string
 
@@ -148,7 +150,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if c.Bulk {
 		cfg.RuntimeParams["synchronous_commit"] = "off"
 	}
-	d := &DB{dialect: Postgres, clock: c.Clock, url: c.URL, pool: stdlib.OpenDB(*cfg)}
+	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pool: stdlib.OpenDB(*cfg)}
 	n := c.MaxConns
 	if n == 0 {
 		n = 16
@@ -173,7 +175,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	writer := "&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)"
 	if c.Bulk {
 		// Temporary files on disk: building an index over a million rows sorts them.
-		writer = "&_pragma=synchronous(NORMAL)&_pragma=temp_store(FILE)&_pragma=cache_size(-98304)&_pragma=wal_autocheckpoint(16000)"
+		writer = "&_pragma=synchronous(NORMAL)&_pragma=temp_store(FILE)&_pragma=cache_size(-49152)&_pragma=wal_autocheckpoint(16000)"
 	}
 	w, err := sql.Open("sqlite", common+"&_txlock=immediate"+writer)
 	if err != nil {
@@ -193,7 +195,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	n := max(4, runtime.NumCPU()*2)
 	r.SetMaxOpenConns(n)
 	r.SetMaxIdleConns(n)
-	d := &DB{dialect: SQLite, clock: c.Clock, path: path, pool: r, writer: w, wconn: conn,
+	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, path: path, pool: r, writer: w, wconn: conn,
 		queue: make(chan *request, 256), stop: make(chan struct{}), done: make(chan struct{})}
 	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
 	d.wstmts = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return conn.PrepareContext(ctx, q) })
@@ -249,12 +251,18 @@ func (d *DB) Ping(ctx context.Context) error {
 func (d *DB) BeforeCommit(f func(ctx context.Context, tx *Tx) error) { d.beforeCommit = f }
 
 // Read returns a querier over the readers; each statement sees the newest
-// committed data.
+// committed data. It is not for use inside a Write: there it would miss what the
+// transaction has done, and on PostgreSQL wait for a second connection, which
+// never comes when all are held by transactions that wait like this one.
 func (d *DB) Read() Querier {
+	var q Querier = d.reads
 	if d.dialect == Postgres {
-		return pgPool{d.pool}
+		q = pgPool{d.pool}
 	}
-	return d.reads
+	if d.strict {
+		return strictRead{q}
+	}
+	return q
 }
 
 // View runs fn with a querier whose statements all see the same moment.
@@ -282,10 +290,14 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if d.dialect == Postgres {
-		return d.writePostgres(context.WithoutCancel(ctx), fn)
+	if InWrite(ctx) {
+		return errors.New("db: Write inside Write would wait for itself")
 	}
-	req := &request{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan error, 1)}
+	ctx = context.WithValue(context.WithoutCancel(ctx), inWrite{}, true)
+	if d.dialect == Postgres {
+		return d.writePostgres(ctx, fn)
+	}
+	req := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
 	case d.queue <- req:
 	case <-d.stop:
@@ -302,6 +314,38 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 			return fault.New(fault.Unavailable, "db.closing")
 		}
 	}
+}
+
+// inWrite marks the context of a transaction.
+type inWrite struct{}
+
+// InWrite reports whether ctx is that of a Write under way.
+func InWrite(ctx context.Context) bool { return ctx.Value(inWrite{}) != nil }
+
+// strictRead refuses to read beside the transaction under way.
+type strictRead struct{ q Querier }
+
+var errReadInWrite = errors.New("db: Read inside Write: use the transaction")
+
+func (r strictRead) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	if InWrite(ctx) {
+		return nil, errReadInWrite
+	}
+	return r.q.Query(ctx, q, args...)
+}
+
+func (r strictRead) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	if InWrite(ctx) {
+		return badRow(ctx, errReadInWrite)
+	}
+	return r.q.QueryRow(ctx, q, args...)
+}
+
+func (r strictRead) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	if InWrite(ctx) {
+		return nil, errReadInWrite
+	}
+	return r.q.Exec(ctx, q, args...)
 }
 
 func (d *DB) now() time.Time { return d.clock.Now().UTC().Truncate(time.Microsecond) }
@@ -333,10 +377,28 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *T
 	if err := sqltx.Commit(); err != nil {
 		return unavailable(err)
 	}
-	for _, f := range tx.after {
-		f()
-	}
+	afterwards(tx.after)
 	return nil
+}
+
+// afterwards runs what waited for the commit. A panic in it must not look like
+// a failed commit, nor take the only writer with it.
+func afterwards(fs []func()) {
+	for _, f := range fs {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					slog.Error("db: panic after commit", "panic", p, "stack", stack())
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func stack() string {
+	buf := make([]byte, 8<<10)
+	return string(buf[:runtime.Stack(buf, false)])
 }
 
 // run calls fn and turns a panic into an error, so that one bad action does
@@ -344,8 +406,7 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *T
 func run(ctx context.Context, fn func(ctx context.Context, tx *Tx) error, tx *Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			buf := make([]byte, 8<<10)
-			err = fmt.Errorf("db: panic in transaction: %v\n%s", p, buf[:runtime.Stack(buf, false)])
+			err = fmt.Errorf("db: panic in transaction: %v\n%s", p, stack())
 		}
 	}()
 	return fn(ctx, tx)
@@ -474,17 +535,28 @@ func (d *DB) writeLoop() {
 			d.batch(req)
 		case <-d.stop:
 			for {
-				select {
-				case req := <-d.queue:
-					d.batch(req)
-				default:
+				req := d.next()
+				if req == nil {
 					return
 				}
+				d.batch(req)
 			}
 		}
 	}
 }
 
+// next returns the request that has waited longest; nil: none waits.
+func (d *DB) next() *request {
+	select {
+	case req := <-d.queue:
+		return req
+	default:
+		return nil
+	}
+}
+
+// batch runs first and what waits behind it, at most maxBatch, in one
+// transaction.
 func (d *DB) batch(first *request) {
 	ctx := context.Background()
 	exec := func(q string) error { _, err := d.wstmts.Exec(ctx, q); return err }
@@ -504,9 +576,11 @@ func (d *DB) batch(first *request) {
 			w.req.done <- unavailable(err)
 		}
 	}
-	for n, req := 0, first; req != nil && n < maxBatch; n++ {
+	for n, req := 1, first; req != nil; n++ {
 		if !begun {
 			if err := exec("BEGIN IMMEDIATE"); err != nil {
+				// After a failed ROLLBACK the connection may still be in a transaction.
+				_ = exec("ROLLBACK")
 				req.done <- unavailable(err)
 				return
 			}
@@ -546,13 +620,8 @@ func (d *DB) batch(first *request) {
 				}
 			}
 		}
-		select {
-		case req = <-d.queue:
-		default:
-			req = nil
-		}
-		if n+1 == maxBatch && req != nil {
-			defer d.batch(req)
+		if req = nil; n < maxBatch {
+			req = d.next()
 		}
 	}
 	if !begun {
@@ -571,9 +640,7 @@ func (d *DB) batch(first *request) {
 		return
 	}
 	for _, w := range ok {
-		for _, f := range w.after {
-			f()
-		}
+		afterwards(w.after)
 		w.req.done <- nil
 	}
 }
@@ -717,6 +784,24 @@ func firstLine(q string) string {
 	return q
 }
 
+// Statistics tells SQLite's planner how the data lies; PostgreSQL looks by
+// itself. It reads a thousand keys of each index, so it takes milliseconds, and
+// for another reason too: a full ANALYZE would keep samples (sqlite_stat4), with
+// which the planner plans every statement anew for each value bound to it.
+func (d *DB) Statistics(ctx context.Context) error {
+	if d.dialect == Postgres {
+		return nil
+	}
+	return d.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		for _, q := range []string{`PRAGMA analysis_limit = 1000`, `ANALYZE`} {
+			if _, err := tx.Exec(ctx, q); err != nil {
+				return fmt.Errorf("db: statistics: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // Tidy brings the engine's statistics up to date and empties its log, after a
 // store has been filled.
 func (d *DB) Tidy(ctx context.Context) error {
@@ -724,7 +809,7 @@ func (d *DB) Tidy(ctx context.Context) error {
 		_, err := d.pool.ExecContext(ctx, `VACUUM ANALYZE`)
 		return err
 	}
-	if err := d.Write(ctx, func(ctx context.Context, tx *Tx) error { _, err := tx.Exec(ctx, `ANALYZE`); return err }); err != nil {
+	if err := d.Statistics(ctx); err != nil {
 		return err
 	}
 	// The pool of readers has no right to; the checkpoint needs no transaction.

@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -60,6 +61,47 @@ func TestWrite(t *testing.T) {
 		}
 		if err := put("a", nil); !db.IsUnique(err, "") {
 			t.Errorf("second insert: %v, want a unique violation", err)
+		}
+	})
+}
+
+// What runs after the commit may fail as it likes: the commit stands and the
+// next write finds the store working.
+func TestAfterCommit(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		ctx := context.Background()
+		ran := 0
+		for i := range 3 {
+			err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+				tx.AfterCommit(func() { panic("boom") })
+				tx.AfterCommit(func() { ran++ })
+				_, err := tx.Exec(ctx, `INSERT INTO counters (name, n) VALUES ($1, 1)`, fmt.Sprint(i))
+				return err
+			})
+			if err != nil {
+				t.Errorf("write %d: %v", i, err)
+			}
+		}
+		if ran != 3 {
+			t.Errorf("%d of 3 ran after their commit", ran)
+		}
+	})
+}
+
+// A transaction that waits for itself is told so.
+func TestInsideWrite(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		err := d.Write(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+			var n int
+			if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err == nil {
+				t.Error("a transaction read beside itself")
+			}
+			return d.Write(ctx, func(context.Context, *db.Tx) error { return nil })
+		})
+		if err == nil {
+			t.Error("a write inside a write went through")
 		}
 	})
 }

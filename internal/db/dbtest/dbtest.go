@@ -80,7 +80,7 @@ func New(t testing.TB) (*db.DB, *clock.Fake) {
 		t.Fatal(err)
 	}
 	c := clock.NewFake(Start)
-	d, err := db.Open(context.Background(), db.Config{Dir: dir, Clock: c})
+	d, err := db.Open(context.Background(), db.Config{Dir: dir, Clock: c, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func NewPostgres(t testing.TB, server string) (*db.DB, *clock.Fake) {
 		}
 	}
 	c := clock.NewFake(Start)
-	d, err := db.Open(ctx, db.Config{URL: with(server, name), Clock: c, MaxConns: 6})
+	d, err := db.Open(ctx, db.Config{URL: with(server, name), Clock: c, MaxConns: 6, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
