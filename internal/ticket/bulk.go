@@ -308,7 +308,9 @@ func (b *bulk) desk(ctx context.Context, department int64) (int64, error) {
 			return 0, err
 		}
 		b.desks[department] = id
-		b.departing[department] = b.s.org.DepartmentName(ctx, department)
+		if b.departing[department], err = b.s.departmentName(ctx, b.a, department); err != nil {
+			return 0, err
+		}
 	}
 	return id, nil
 }

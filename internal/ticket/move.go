@@ -353,7 +353,10 @@ func (e *effect) assign(ctx context.Context, why string) error {
 
 // handedOver is common to everything that changes who owes the next step.
 func (e *effect) handedOver(ctx context.Context, why string) error {
-	dep := e.s.org.DepartmentName(ctx, e.t.DepartmentID)
+	dep, err := e.s.departmentName(ctx, e.a, e.t.DepartmentID)
+	if err != nil {
+		return err
+	}
 	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
 	if err != nil {
 		return err
@@ -537,8 +540,9 @@ func (e *effect) requestHelp(ctx context.Context) error {
 		return err
 	}
 	e.t.OpenChildren++
-	e.fact.Args = []string{e.s.org.DepartmentName(ctx, e.in.DepartmentID), child.Number}
-	return nil
+	dep, err := e.s.departmentName(ctx, e.a, e.in.DepartmentID)
+	e.fact.Args = []string{dep, child.Number}
+	return err
 }
 
 func (e *effect) requestConfirmation(ctx context.Context) error {

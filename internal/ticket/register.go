@@ -222,7 +222,10 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	f := fact(Ticket{State: ""}, t)
 	f.Was = 0
 	f.Tell = told
-	dep := s.org.DepartmentName(ctx, t.DepartmentID)
+	dep, err := s.departmentName(ctx, a, t.DepartmentID)
+	if err != nil {
+		return t, err
+	}
 	if who.Name != "" {
 		f.Args = []string{dep + " / " + who.Name}
 	} else {

@@ -112,6 +112,12 @@ func Load(ctx context.Context, q db.Querier, users []int64) (map[int64]int64, er
 	return out, rows.Err()
 }
 
+// departmentName is for the sentence of an event.
+func (s *Service) departmentName(ctx context.Context, a *action.Action, id int64) (string, error) {
+	d, _, err := s.org.Department(ctx, a, id)
+	return d.Name, err
+}
+
 type placed struct {
 	assignee
 	department int64

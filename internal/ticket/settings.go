@@ -126,7 +126,9 @@ func (s *Service) SetRoute(ctx context.Context, actor authz.Actor, r Route) erro
 		}
 		for _, o := range all {
 			if o.Type == r.Type && o.Class == r.Class {
-				was = s.org.DepartmentName(ctx, o.DepartmentID)
+				if was, err = s.departmentName(ctx, a, o.DepartmentID); err != nil {
+					return nil, err
+				}
 			}
 		}
 		now := ""

@@ -204,11 +204,11 @@ type createOutput struct {
 
 func (s *service) create(ctx context.Context, in *createInput) (*createOutput, error) {
 	n := in.Body.Value()
+	ci, err := n.Input(ctx, s.customers, s.people)
+	if err != nil {
+		return nil, err
+	}
 	v, replayed, err := api.Once(ctx, s.run, in.Key, "customer.create", n, func(ctx context.Context, a *action.Action) (Customer, error) {
-		ci, err := n.Input(ctx, s.customers, s.people)
-		if err != nil {
-			return Customer{}, err
-		}
 		c, err := s.customers.CreateIn(ctx, a, ci)
 		if err != nil {
 			return Customer{}, err

@@ -210,11 +210,11 @@ func (s *service) create(ctx context.Context, in *createInput) (*createOutput, e
 	if err := actor.Check(ticket.PermCreate); err != nil {
 		return nil, err
 	}
+	reg, err := s.registerInput(ctx, actor, n)
+	if err != nil {
+		return nil, err
+	}
 	v, replayed, err := api.Once(ctx, s.run, in.Key, "ticket.register", n, func(ctx context.Context, a *action.Action) (Ticket, error) {
-		reg, err := s.registerInput(ctx, actor, n)
-		if err != nil {
-			return Ticket{}, err
-		}
 		t, err := s.tickets.RegisterIn(ctx, a, reg)
 		if err != nil {
 			return Ticket{}, err
@@ -248,11 +248,11 @@ func (s *service) registerInput(ctx context.Context, actor authz.Actor, n New) (
 		}
 		in.CustomerID = c.ID
 	case n.NewCustomer != nil:
+		ci, err := n.NewCustomer.Input(ctx, s.customers, s.people)
+		if err != nil {
+			return in, api.Prefixed(err, "new_customer")
+		}
 		in.NewCustomer = func(ctx context.Context, a *action.Action) (int64, error) {
-			ci, err := n.NewCustomer.Input(ctx, s.customers, s.people)
-			if err != nil {
-				return 0, api.Prefixed(err, "new_customer")
-			}
 			c, err := s.customers.CreateIn(ctx, a, ci)
 			return c.ID, api.Prefixed(err, "new_customer")
 		}
