@@ -72,6 +72,83 @@ func TestChain(t *testing.T) {
 	})
 }
 
+// One action with more facts than are sealed at a time leaves none behind.
+func TestManyFacts(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		ctx := context.Background()
+		f := event.NewFollower(d)
+		err := action.NewRunner(d, nil).Do(ctx, authz.System("test"), "test", func(ctx context.Context, a *action.Action) error {
+			for range 2500 {
+				a.Record(event.Event{Kind: "thing.made", Subject: subject})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := event.Verify(ctx, d.Read()); err != nil || r.Events != 2500 || r.Unsealed != 0 || r.BrokenAt != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// Two nodes follow one store: each fact reaches a listener once, in order,
+// whichever node brings it, and the chain stays whole.
+func TestTwoNodes(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		ctx := context.Background()
+		run := action.NewRunner(d, nil)
+		nodes := []*event.Follower{event.NewFollower(d), event.NewFollower(d)}
+		for _, f := range nodes {
+			f.Listen(event.Listener{Name: "count", Kinds: []string{"thing.made"}, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
+				for _, e := range evs {
+					var last int64
+					if err := tx.QueryRow(ctx, `SELECT COALESCE(MAX(n), 0) FROM counters`).Scan(&last); err != nil {
+						return err
+					}
+					if e.Seq <= last {
+						t.Errorf("%d after %d", e.Seq, last)
+					}
+					if _, err := tx.Exec(ctx, `INSERT INTO counters (name, n) VALUES ($1, $2)`, fmt.Sprint(e.Seq), e.Seq); err != nil {
+						return err
+					}
+				}
+				return nil
+			}})
+		}
+		var wg sync.WaitGroup
+		for _, f := range nodes {
+			wg.Go(func() {
+				for range 20 {
+					record(t, run, "thing.made")
+					record(t, run, "thing.seen")
+					if err := f.Drain(ctx); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, f := range nodes {
+			if err := f.Drain(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		var n int
+		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err != nil || n != 40 {
+			t.Errorf("%d of 40 delivered, %v", n, err)
+		}
+		if r, err := event.Verify(ctx, d.Read()); err != nil || r.Events != 80 || r.BrokenAt != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
 // A listener sees every event, in order, and what it wrote is there once even
 // when it failed in between; another listener is not held up.
 func TestListeners(t *testing.T) {

@@ -48,11 +48,15 @@ func NewFollower(d *db.DB) *Follower {
 	f := &Follower{d: d, wake: make(chan struct{}, 1), tailSeq: -1}
 	if d.Dialect() == db.SQLite {
 		d.BeforeCommit(func(ctx context.Context, tx *db.Tx) error {
-			n, err := Seal(ctx, tx)
-			if n > 0 {
-				tx.AfterCommit(f.Wake)
+			for {
+				n, err := Seal(ctx, tx)
+				if n > 0 {
+					tx.AfterCommit(f.Wake)
+				}
+				if err != nil || n < sealBatch { // all of them: nobody may write again for hours
+					return err
+				}
 			}
-			return err
 		})
 	}
 	return f
