@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -170,6 +171,13 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		return nil, fmt.Errorf("db: data folder: %w", err)
 	}
 	path := filepath.Join(c.Dir, "bihuan.db")
+	// The folder may have been there before, open to others. SQLite gives its
+	// side files the rights of the database.
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
+		f.Close()
+	} else if !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("db: open %s: %w", path, err)
+	}
 	// FULL: with NORMAL a power cut may take back what was already answered.
 	common := "file:" + (&urlPath{path}).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"
 	writer := "&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)"
