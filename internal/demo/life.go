@@ -189,7 +189,7 @@ func (l *life) timersUntil(ctx context.Context, until time.Time) error {
 		if next.After(l.Clock.Now()) {
 			l.Clock.Set(next)
 		}
-		if _, err := l.Clocks.Sweep(ctx); err != nil {
+		if n, err := l.Clocks.Sweep(ctx); err != nil || n == 0 { // 0: one that cannot be fired now
 			return err
 		}
 	}

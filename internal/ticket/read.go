@@ -283,31 +283,35 @@ func implied(sc authz.Scope, f Filter) bool {
 		f.Department != 0 && slices.Contains(sc.Departments(), f.Department)
 }
 
+// branch is one way to be concerned by a ticket t.
+type branch struct {
+	from  string // what stands before the tickets; "" nothing
+	where func(a *db.Args) string
+}
+
 // branches splits a scope into parts that an index serves in order each: the
 // departments, then one owner column each. nil when the filter itself names the
 // index. An OR over all of them would make the engine read every ticket of the
 // company to find a reader's own.
-func branches(sc authz.Scope, f Filter) (departments, others []func(a *db.Args) string) {
+func branches(sc authz.Scope, f Filter) (departments, others []branch) {
 	if implied(sc, f) || sc.Empty() || f.Customer != 0 || f.Assignee != 0 || f.Text != "" {
 		return nil, nil
 	}
 	for _, d := range sc.Departments() {
-		departments = append(departments, func(a *db.Args) string { return "t.department_id = " + a.Add(d) })
+		departments = append(departments, branch{where: func(a *db.Args) string { return "t.department_id = " + a.Add(d) }})
+	}
+	user := func(cond string) func(a *db.Args) string {
+		return func(a *db.Args) string { return cond + a.Add(sc.User()) }
 	}
 	if !f.Unassigned {
-		others = append(others, func(a *db.Args) string { return "t.assignee_id = " + a.Add(sc.User()) })
+		others = append(others, branch{where: user("t.assignee_id = ")})
 	}
 	others = append(others,
-		func(a *db.Args) string { return "t.created_by = " + a.Add(sc.User()) },
-		func(a *db.Args) string {
-			return "t.supervisor_id > 0 AND t.is_open = 1 AND t.supervisor_id = " + a.Add(sc.User())
-		},
-		func(a *db.Args) string {
-			return "t.id IN (SELECT w.ticket_id FROM ticket_watchers w WHERE w.user_id = " + a.Add(sc.User()) + ")"
-		},
-		func(a *db.Args) string {
-			return "t.parent_id IN (SELECT p.id FROM tickets p WHERE p.assignee_id = " + a.Add(sc.User()) + " AND p.open_children > 0 AND p.is_open = 1)"
-		},
+		branch{where: user("t.created_by = ")},
+		branch{where: user("t.supervisor_id > 0 AND t.is_open = 1 AND t.supervisor_id = ")},
+		// CROSS JOIN keeps SQLite from beginning with the tickets.
+		branch{"ticket_watchers w CROSS JOIN ", user("t.id = w.ticket_id AND w.user_id = ")},
+		branch{"tickets p CROSS JOIN ", user("t.parent_id = p.id AND p.open_children > 0 AND p.is_open = 1 AND p.assignee_id = ")},
 	)
 	return departments, others
 }
@@ -474,11 +478,11 @@ func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, limit int) (string
 	}
 	var ids []string
 	for _, b := range append(departments, others...) {
-		where, err := s.conditions(a, sc, f, b)
+		where, err := s.conditions(a, sc, f, b.where)
 		if err != nil {
 			return "", err
 		}
-		ids = append(ids, "SELECT id FROM (SELECT t.id FROM tickets t WHERE "+where+" ORDER BY "+order+" LIMIT "+lit(limit)+") b")
+		ids = append(ids, "SELECT id FROM (SELECT t.id FROM "+b.from+"tickets t WHERE "+where+" ORDER BY "+order+" LIMIT "+lit(limit)+") b")
 	}
 	return "SELECT " + rowColumns + " FROM tickets t WHERE t.id IN (" + strings.Join(ids, " UNION ") + ") ORDER BY " + order + " LIMIT " + lit(limit), nil
 }
@@ -501,13 +505,13 @@ func (s *Service) count(a *db.Args, sc authz.Scope, f Filter) (string, error) {
 		where, err := s.conditions(a, sc, f, whole(sc, f))
 		return "(SELECT COUNT(*) FROM (SELECT 1 FROM " + from + " WHERE " + where + " LIMIT " + limit + ") c)", err
 	}
-	each := func(bs []func(a *db.Args) string) (parts []string, err error) {
+	each := func(bs []branch) (parts []string, err error) {
 		for _, b := range bs {
-			where, err := s.conditions(a, sc, f, b)
+			where, err := s.conditions(a, sc, f, b.where)
 			if err != nil {
 				return nil, err
 			}
-			parts = append(parts, "SELECT id FROM (SELECT t.id FROM tickets t WHERE "+where+" LIMIT "+limit+") b")
+			parts = append(parts, "SELECT id FROM (SELECT t.id FROM "+b.from+"tickets t WHERE "+where+" LIMIT "+limit+") b")
 		}
 		return parts, nil
 	}

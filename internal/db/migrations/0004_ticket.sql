@@ -87,7 +87,9 @@ CREATE TABLE tickets (
 	CHECK (state NOT IN ('completed', 'closed') OR outcome <> '')
 );
 -- One index per default order of each view; the open ones are partial, so they
--- stay small while closed tickets pile up.
+-- stay small while closed tickets pile up. A condition of a partial index never
+-- compares a column with a value that queries bind (assignee_id = 0): SQLite
+-- would plan each of those queries anew at every execution.
 CREATE INDEX tickets_assignee_due ON tickets (assignee_id, due_at, id) WHERE is_open = 1;
 CREATE INDEX tickets_assignee_activity ON tickets (assignee_id, activity_at, id) WHERE is_open = 1;
 CREATE INDEX tickets_department_due ON tickets (department_id, due_at, id) WHERE is_open = 1;
@@ -97,7 +99,9 @@ CREATE INDEX tickets_open_activity ON tickets (activity_at, id) WHERE is_open = 
 CREATE INDEX tickets_supervisor ON tickets (supervisor_id, due_at, id) WHERE supervisor_id > 0 AND is_open = 1;
 CREATE INDEX tickets_open_state ON tickets (state, due_at, id) WHERE is_open = 1;
 CREATE INDEX tickets_second ON tickets (department_id, due_at, id) WHERE round > 1 AND is_open = 1;
-CREATE INDEX tickets_unassigned ON tickets (department_id, due_at, id) WHERE assignee_id = 0 AND is_open = 1;
+CREATE INDEX tickets_second_assignee ON tickets (assignee_id, due_at, id) WHERE round > 1 AND is_open = 1;
+CREATE INDEX tickets_second_created ON tickets (created_by, due_at, id) WHERE round > 1 AND is_open = 1;
+CREATE INDEX tickets_department_assignee ON tickets (department_id, assignee_id, due_at, id) WHERE is_open = 1;
 CREATE INDEX tickets_department_type ON tickets (department_id, type, due_at, id) WHERE is_open = 1;
 CREATE INDEX tickets_department_closed ON tickets (department_id, activity_at, id) WHERE is_open = 0;
 CREATE INDEX tickets_closed ON tickets (activity_at, id) WHERE is_open = 0;
