@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"bihuan/internal/action"
@@ -166,10 +167,13 @@ type Handler func(ctx context.Context, a *action.Action, c Clock, s Step) error
 type Service struct {
 	run    *action.Runner
 	handle Handler
+
+	sweeping sync.Mutex
+	failed   map[int64]failure // by clock
 }
 
 // New returns the service; see OnFire.
-func New(run *action.Runner) *Service { return &Service{run: run} }
+func New(run *action.Runner) *Service { return &Service{run: run, failed: map[int64]failure{}} }
 
 // OnFire sets who is told of firings; before the first Sweep.
 func (s *Service) OnFire(h Handler) { s.handle = h }
@@ -363,6 +367,28 @@ func Resume(ctx context.Context, a *action.Action, ticketID int64, why string, k
 	return nil
 }
 
+// Revive lets the newest clock of kind k and round that was met run on, because
+// what met it was taken back: its time used and the steps it fired stay.
+func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, why string) error {
+	cs, err := Of(ctx, a, ticketID)
+	if err != nil {
+		return err
+	}
+	for _, c := range slices.Backward(cs) {
+		if c.Kind != k || c.Round != round {
+			continue
+		}
+		if c.State != Met {
+			return nil
+		}
+		if _, err := a.Exec(ctx, `UPDATE clocks SET state = 'paused', ended_at = 0, end_reason = '', due_at = 0 WHERE id = $1`, c.ID); err != nil {
+			return fmt.Errorf("sla: revive clock %d: %w", c.ID, err)
+		}
+		return Resume(ctx, a, ticketID, why, k)
+	}
+	return nil
+}
+
 // Retarget gives the open clock of kind k a new target, keeping the time used
 // (SLA-4). Steps already fired do not fire again.
 func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, target time.Duration, policy string) error {
@@ -415,35 +441,72 @@ const (
 )
 
 // Sweep fires every step that is due, in the order of their times, and reports
-// how many. It costs one index look-up when nothing is due.
+// how many. It costs one index look-up when nothing is due. A clock that cannot
+// be fired holds up no other; it is tried again later and later.
 func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	var errs []error
 	for {
 		now := s.run.DB().Clock().Now()
-		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(sweepBatch), db.Micros(now))
-		if err != nil || len(due) == 0 {
-			return fired, err
+		limit := sweepBatch * (1 + (s.putOff(now)+sweepBatch-1)/sweepBatch) // few different statements
+		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(limit), db.Micros(now))
+		if err != nil {
+			return fired, errors.Join(append(errs, err)...)
+		}
+		due = slices.DeleteFunc(due, func(c Clock) bool { return s.failed[c.ID].until.After(now) })
+		if len(due) == 0 {
+			return fired, errors.Join(errs...)
 		}
 		n, err := s.fire(ctx, due)
 		if err != nil {
-			// One clock that cannot be fired must not hold up the others.
 			n = 0
-			var errs []error
 			for _, c := range due {
 				m, err := s.fire(ctx, []Clock{c})
 				n += m
 				if err != nil {
+					f := s.failed[c.ID]
+					f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
+					s.failed[c.ID] = f
 					errs = append(errs, fmt.Errorf("sla: clock %d of ticket %d: %w", c.ID, c.TicketID, err))
+				} else {
+					delete(s.failed, c.ID)
 				}
-			}
-			if len(errs) > 0 {
-				return fired + n, errors.Join(errs...)
 			}
 		}
 		fired += n
-		if n == 0 {
-			return fired, nil // another node was faster
+		if n == 0 && err == nil || len(errs) >= maxFailures {
+			return fired, errors.Join(errs...) // another node was faster, or something is wrong with all of them
 		}
 	}
+}
+
+// How long a clock that could not be fired is left alone; its time is promised
+// to 5 s, so that what passes at once passes in time.
+const (
+	retryFirst = 2 * time.Second
+	retryMax   = 5 * time.Minute
+	// maxFailures bounds what one sweep spends on clocks that fail.
+	maxFailures = 4 * sweepBatch
+)
+
+type failure struct {
+	until time.Time
+	wait  time.Duration // after the next failure
+}
+
+// putOff counts the clocks that are left alone at now, and forgets those whose
+// time is long past: they have ended or were fired by another node.
+func (s *Service) putOff(now time.Time) (n int) {
+	for id, f := range s.failed {
+		switch {
+		case f.until.After(now):
+			n++
+		case now.Sub(f.until) > 2*retryMax:
+			delete(s.failed, id)
+		}
+	}
+	return n
 }
 
 func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) {
