@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -77,13 +78,26 @@ func (s *Service) Upload(ctx context.Context, actor authz.Actor, k Kind, name st
 	return i, err
 }
 
-// mayRead decides who reads uploads and result files: whoever sees the import.
+// mayRead decides who reads uploads and result files: who made the import, and
+// who sees it and may see customers' numbers in clear, as the tables show them.
+// That it was read is on record, like every value that is revealed (CUS-17).
 func (s *Service) mayRead(ctx context.Context, actor authz.Actor, f blob.File) error {
 	if err := actor.Check(Perm); err != nil {
 		return notFound()
 	}
-	_, err := s.Get(ctx, View(actor), f.Owner.ID)
-	return err
+	i, err := s.Get(ctx, View(actor), f.Owner.ID)
+	if err != nil {
+		return err
+	}
+	if !(actor.Kind == authz.User && i.CreatedBy == actor.ID) {
+		if err := actor.Check(customer.PermReveal); err != nil {
+			return err
+		}
+	}
+	return s.run.Do(ctx, actor, "importer.download", func(_ context.Context, a *action.Action) error {
+		a.Record(event.Event{Kind: Downloaded, Subject: Subject(i.ID), Data: Fact{Name: f.Name, Kind: i.Kind}})
+		return nil
+	})
 }
 
 // stored opens the uploaded table.

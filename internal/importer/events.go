@@ -4,14 +4,15 @@ import "bihuan/internal/event"
 
 // The facts of this package; each row taken in is one of its room besides.
 const (
-	Started   = "import.started"
-	Finished  = "import.finished"
-	Failed    = "import.failed"
-	Cancelled = "import.cancelled"
+	Started    = "import.started"
+	Finished   = "import.finished"
+	Failed     = "import.failed"
+	Cancelled  = "import.cancelled"
+	Downloaded = "import.downloaded" // the table or its result, with everything in clear
 )
 
 // Events lists the kinds.
-var Events = []string{Started, Finished, Failed, Cancelled}
+var Events = []string{Started, Finished, Failed, Cancelled, Downloaded}
 
 const subjectType = "import"
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -550,6 +551,22 @@ func TestBackground(t *testing.T) {
 		}
 		if _, err := h.s.Upload(h.ctx, actor, Customers, "x.csv", bytes.NewReader(b.Bytes()), int64(b.Len())); !fault.Is(err, fault.Forbidden) {
 			t.Errorf("an engineer imports: %v", err)
+		}
+		// Tables show numbers in clear: of somebody else's only to who may reveal, and
+		// every reading is on record.
+		other := h.boss
+		other.ID = h.engineer
+		other.Levels = maps.Clone(h.boss.Levels)
+		other.Levels[Perm], other.Levels[customer.PermReveal] = authz.All, authz.None
+		if _, _, err := h.s.OpenResult(h.ctx, other, i.ID); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("a table in clear without the right to reveal: %v", err)
+		}
+		other.Levels[customer.PermReveal] = authz.All
+		_, content, err = h.s.OpenResult(h.ctx, other, i.ID)
+		h.must(err)
+		content.Close()
+		if n := h.count(`SELECT COUNT(*) FROM events WHERE kind = 'import.downloaded'`); n != 2 {
+			t.Errorf("%d readings on record, want 2", n)
 		}
 		// After a month the files are gone.
 		h.clock.Advance(31 * 24 * time.Hour)
