@@ -5,7 +5,8 @@
 #   postgres.sh stop BINDIR DIR
 #
 # It is reached by a socket in that folder, so there is no port to collide with
-# and nobody else can reach it. Durability is off: it lives for minutes.
+# and nobody else can reach it. Durability is off, because it lives for minutes,
+# unless DURABLE=on.
 set -eu
 
 # PostgreSQL refuses to run as root.
@@ -31,7 +32,7 @@ start)
 	fi
 	as_owner "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C -N >"$dir.initdb.log" 2>&1 || { cat "$dir.initdb.log" >&2; exit 1; }
 	rm -f "$dir.initdb.log"
-	as_owner "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -o "-c listen_addresses='' -c unix_socket_directories=$dir -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 -c log_min_messages=warning" start >/dev/null || { cat "$dir/log" >&2; exit 1; }
+	as_owner "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -o "-c listen_addresses='' -c unix_socket_directories=$dir -c fsync=${DURABLE:-off} -c synchronous_commit=${DURABLE:-off} -c full_page_writes=${DURABLE:-off} -c max_connections=400 -c log_min_messages=warning" start >/dev/null || { cat "$dir/log" >&2; exit 1; }
 	echo "DIR='$dir'"
 	echo "URL='postgres://postgres@/postgres?host=$dir&sslmode=disable'"
 	;;
