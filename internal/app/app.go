@@ -246,7 +246,7 @@ func (a *App) metrics() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		addr, aerr := netip.ParseAddr(host)
-		local := err == nil && aerr == nil && addr.IsLoopback() && r.Header.Get("X-Forwarded-For") == ""
+		local := err == nil && aerr == nil && addr.IsLoopback() && !forwarded(r.Header)
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !local && (a.Config.MetricsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(a.Config.MetricsToken)) != 1) {
 			http.NotFound(w, r)
@@ -254,6 +254,17 @@ func (a *App) metrics() http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// forwarded reports whether a proxy on this machine sent the request on for
+// somebody else; not all say so in the same header.
+func forwarded(h http.Header) bool {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"} {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // gauges are figures of the product itself beside those of its requests.
