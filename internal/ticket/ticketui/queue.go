@@ -369,6 +369,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 			return err
 		}
 		q.Count = bounded(n[0])
+		w.Header().Set("HX-Push-Url", q.Self) // without the fields that were left empty
 		return workspacePage.Fragment(w, r, "queue", workspace{Queue: q, Form: s.form}, ui.Into("keep", "#qkeep", ""))
 	}
 	ws, s, err := p.lists(r, "", true)

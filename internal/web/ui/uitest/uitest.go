@@ -21,6 +21,7 @@ var (
 	inline    = regexp.MustCompile(`(?i)\s(style|on[a-z]+)\s*=\s*["']|<style|javascript:`)
 	script    = regexp.MustCompile(`(?i)<script(\s[^>]*)?>`)
 	jsInHx    = regexp.MustCompile(`hx-(vals|headers|confirm|config)[^=]*=["']js:|hx-on|hx-trigger="[^"]*\[`)
+	fromFind  = regexp.MustCompile(`from:(find|closest|next|previous) `)
 	iconName  = regexp.MustCompile(`\{\{-?\s*icon "([^"]+)"`)
 	missing   = regexp.MustCompile(`⟦[^⟧]*⟧`)
 	emptyArgs = regexp.MustCompile(`%!\w?\(`)
@@ -38,6 +39,9 @@ func Pages(t *testing.T) {
 				}
 				if m := jsInHx.FindString(src); m != "" {
 					t.Errorf("the content policy forbids %q", m)
+				}
+				if m := fromFind.FindString(src); m != "" {
+					t.Errorf("htmx 4 reads %q up to the blank and never fires; use target:#id", m)
 				}
 				for _, m := range iconName.FindAllStringSubmatch(src, -1) {
 					if !ui.HasIcon(m[1]) {
