@@ -15,6 +15,7 @@ import (
 // moveView is the form of one move.
 type moveView struct {
 	T      ticket.Ticket
+	Dialog bool // over the workspace; else a page of its own, whose form needs no script
 	Verb   ticket.Verb
 	Query  string
 	Form   *web.Form
@@ -39,7 +40,7 @@ func (p *pages) moveView(r *web.Request, t ticket.Ticket, v ticket.Verb, f *web.
 	if err != nil {
 		return m, err
 	}
-	m = moveView{T: t, Verb: v, Form: f, Query: address("", s.keep), Action: address("/tickets/"+t.Number+"/moves/"+string(v), s.keep), Back: address("/tickets/"+t.Number, s.keep),
+	m = moveView{T: t, Dialog: r.IsFragment(), Verb: v, Form: f, Query: address("", s.keep), Action: address("/tickets/"+t.Number+"/moves/"+string(v), s.keep), Back: address("/tickets/"+t.Number, s.keep),
 		Sub: t.ParentID != 0, Complaint: t.Type == "complaint" && t.ParentID == 0, State: r.T("ticket.state." + string(t.State)), Open: t.OpenChildren,
 		Department: p.Org.DepartmentName(ctx, t.DepartmentID), Uploads: p.waiting(r, f)}
 	switch v {
@@ -179,6 +180,7 @@ func (p *pages) notMoved(w http.ResponseWriter, r *web.Request, t ticket.Ticket,
 // editView is the form of what describes a ticket.
 type editView struct {
 	T      ticket.Ticket
+	Dialog bool // as of a moveView
 	Form   *web.Form
 	Action string
 	Back   string
@@ -192,7 +194,7 @@ func (p *pages) editView(r *web.Request, t ticket.Ticket, f *web.Form) (v editVi
 	if err != nil {
 		return v, err
 	}
-	v = editView{T: t, Form: f, Action: address("/tickets/"+t.Number+"/edit", s.keep), Back: address("/tickets/"+t.Number, s.keep),
+	v = editView{T: t, Dialog: r.IsFragment(), Form: f, Action: address("/tickets/"+t.Number+"/edit", s.keep), Back: address("/tickets/"+t.Number, s.keep),
 		Types: options(r, "ticket.type.", ticket.Types), Classes: options(r, "ticket.class.", ticket.Classes),
 		Urgencies: options(r, "ticket.urgency.", ticket.Urgencies), Priorities: options(r, "ticket.priority.", ticket.Priorities)}
 	v.Categories, err = p.categories(r)

@@ -231,7 +231,8 @@ func TestMoves(t *testing.T) {
 		at := "/tickets/" + x.Number + "/moves/"
 		s.get(t, "kefu", at+"nonsense").want(404)
 		s.get(t, "kefu", at+"confirm").want(409, "刚刚变化")
-		s.get(t, "kefu", at+"request_confirmation", htmx...).want(200, "<dialog", "改进措施", "!延误原因")
+		s.get(t, "kefu", at+"request_confirmation", htmx...).want(200, "<dialog", "改进措施", "!延误原因", `hx-target="#movebox"`)
+		s.get(t, "kefu", at+"request_confirmation").want(200, "改进措施", `<div class="card form">`, "!movebox") // a page of its own has no place for fragments
 		s.post(t, "shenji", at+"ask", nil, "body", "x").want(403)
 		s.post(t, "gong", at+"ask", nil, "body", "x").want(404)
 
