@@ -178,7 +178,7 @@ function palette() {
       li.onclick = () => { location.href = n.h; };
       return li;
     }));
-    if (!found.length) list.append(el('li', { className: 'none', textContent: say('none') }));
+    if (!found.length) { const li = el('li', { className: 'none', role: 'option', textContent: say('none') }); li.setAttribute('aria-disabled', true); list.append(li); }
     input.setAttribute('aria-activedescendant', found.length ? 'p-' + at : '');
     $('#p-' + at)?.scrollIntoView({ block: 'nearest' });
   };
