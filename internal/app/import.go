@@ -53,7 +53,7 @@ func (c *importFlags) run(e *env, k importer.Kind) error {
 			fmt.Fprintln(e.errOut, i18n.T(l, "importer.cli.progress", n.Rows, n.Imported, n.Skipped, n.Failed))
 		}
 	}
-	sum, err := importer.New(a.Run, a.Org, a.Customers, a.Tickets, nil, nil).Run(e.ctx, authz.System("import"), k, c.File, o)
+	sum, err := importer.New(a.Run, a.Org, a.Customers, a.Tickets, nil, nil).Run(e.ctx, authz.System("importer"), k, c.File, o)
 	if err != nil {
 		return said(err)
 	}
