@@ -61,6 +61,7 @@ func launch(t testing.TB) *browser {
 		chromedp.ExecPath(path),
 		chromedp.Flag("lang", "zh-CN"),
 		chromedp.Flag("accept-lang", "zh-CN"),
+		chromedp.Env("LANGUAGE=zh_CN:zh", "LANG=zh_CN.UTF-8"), // what the browser itself says, e.g. in fields for dates
 		chromedp.Flag("font-render-hinting", "none"),
 		chromedp.Flag("hide-scrollbars", false),
 	)
