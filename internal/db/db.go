@@ -195,7 +195,9 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		w.Close()
 		return nil, fmt.Errorf("db: open %s: %w", path, err)
 	}
-	r, err := sql.Open("sqlite", common+"&_pragma=temp_store(MEMORY)&_pragma=query_only(1)&_pragma=cache_size(-4000)&_pragma=mmap_size(268435456)")
+	// No mmap: the engine maps the file anew after every commit, which costs what
+	// it saves, and its pages count as the process's memory.
+	r, err := sql.Open("sqlite", common+"&_pragma=temp_store(MEMORY)&_pragma=query_only(1)&_pragma=cache_size(-4000)")
 	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("db: open: %w", err)

@@ -329,6 +329,27 @@ type line struct {
 	Files   []attachment
 }
 
+// Key makes lines be drawn once; one with files is drawn anew, for a file may be
+// taken away.
+func (l line) Key() any {
+	if len(l.Files) > 0 {
+		return nil
+	}
+	k := lineKey{id: l.ID, kind: l.Kind, name: l.Name, author: l.Author, text: l.Text, reason: l.Reason, via: l.Via, at: l.At, private: l.Private}
+	if l.Record != nil {
+		k.record = *l.Record
+	}
+	return k
+}
+
+type lineKey struct {
+	id                                    int64
+	kind, name, author, text, reason, via string
+	at                                    time.Time
+	private                               bool
+	record                                journal.Record
+}
+
 type attachment struct {
 	ID      int64
 	Name    string

@@ -42,6 +42,7 @@ func NewPage[V any](fsys fs.FS, files ...string) *Page[V] {
 	}
 	for _, l := range i18n.Langs {
 		set := template.New(p.body).Funcs(funcs(l))
+		set.Funcs(template.FuncMap{"once": once(func() *template.Template { return set })})
 		for i, src := range p.sources {
 			t := set
 			if i > 0 {
@@ -355,6 +356,7 @@ func (p *Page[V]) Sources() []string { return p.sources }
 // Template returns a fresh copy of the parsed set, which has not been executed.
 func (p *Page[V]) Template(l i18n.Lang) *template.Template {
 	set := template.New(p.body).Funcs(funcs(l))
+	set.Funcs(template.FuncMap{"once": once(func() *template.Template { return set })})
 	for i, src := range p.sources {
 		t := set
 		if i > 0 {
