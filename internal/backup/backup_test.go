@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -357,8 +358,14 @@ func TestBadArchives(t *testing.T) {
 				return n, c
 			})
 		}
-		flipped := bytes.Clone(raw)
-		flipped[len(raw)/3] ^= 0x40
+		// In the middle of the largest member: some bytes of a zip archive, such as
+		// the times in its headers, carry nothing.
+		flipped, largest := bytes.Clone(raw), largestMember(t, raw)
+		at, err := largest.DataOffset()
+		if err != nil {
+			t.Fatal(err)
+		}
+		flipped[at+int64(largest.CompressedSize64)/2] ^= 0x40
 		to := w.to()
 		for name, archive := range map[string][]byte{
 			"empty":          {},
@@ -659,4 +666,13 @@ func TestBeforeUpgrade(t *testing.T) {
 			t.Errorf("restored (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func largestMember(t *testing.T, raw []byte) *zip.File {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.MaxFunc(z.File, func(a, b *zip.File) int { return int(a.CompressedSize64) - int(b.CompressedSize64) })
 }
