@@ -419,13 +419,11 @@ func AddTicket(ctx context.Context, tx *db.Tx, id int64, open, total int64) erro
 	return nil
 }
 
-// AddRating counts a rating of 1 to 5 stars. replaces is the rating the customer
-// gave before and has changed, 0 when this is his first.
+// AddRating counts a rating of 1 to 5 stars, 0 when he only said that nothing was
+// solved. replaces is the rating the customer gave before and has changed, 0 when
+// this is his first with stars.
 func AddRating(ctx context.Context, tx *db.Tx, id int64, stars, replaces int) error {
-	first := 1
-	if replaces != 0 {
-		first = 0
-	}
+	first := db.Bool(stars > 0) - db.Bool(replaces > 0)
 	_, err := tx.Exec(ctx, `UPDATE customers SET ratings = ratings + $1, rating_sum = rating_sum + $2 WHERE id = $3`, first, stars-replaces, id)
 	if err != nil {
 		return fmt.Errorf("customer: rate %d: %w", id, err)
