@@ -236,14 +236,19 @@ func Segments(ctx context.Context, q db.Querier, clockID int64) ([]Segment, erro
 	return out, rows.Err()
 }
 
-// MissedPromise reports whether any deadline of ours on the ticket was missed.
+// MissedPromise reports whether any deadline of ours on the ticket was missed in
+// its newest round: what went wrong before has been explained then.
 func MissedPromise(ctx context.Context, q db.Querier, ticketID int64, now time.Time) (bool, error) {
 	cs, err := Of(ctx, q, ticketID)
 	if err != nil {
 		return false, err
 	}
+	round := 0
+	for _, c := range cs {
+		round = max(round, c.Round)
+	}
 	return slices.ContainsFunc(cs, func(c Clock) bool {
-		return c.Kind.Promise() && (c.Missed || c.State == Running && now.After(c.DueAt))
+		return c.Round == round && c.Kind.Promise() && (c.Missed || c.State == Running && now.After(c.DueAt))
 	}), nil
 }
 
@@ -276,40 +281,43 @@ func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round in
 }
 
 // Meet ends the open clocks of the given kinds because what they waited for
-// has happened; late ones are marked as missed.
-func Meet(ctx context.Context, a *action.Action, ticketID int64, why string, kinds ...Kind) error {
+// has happened; late ones are marked as missed, and late reports whether a
+// promise of ours was among them.
+func Meet(ctx context.Context, a *action.Action, ticketID int64, why string, kinds ...Kind) (late bool, err error) {
 	return end(ctx, a, ticketID, Met, why, kinds)
 }
 
 // Stop ends the open clocks of the given kinds because they no longer matter;
 // no kinds: all.
 func Stop(ctx context.Context, a *action.Action, ticketID int64, why string, kinds ...Kind) error {
-	return end(ctx, a, ticketID, Stopped, why, kinds)
+	_, err := end(ctx, a, ticketID, Stopped, why, kinds)
+	return err
 }
 
-func end(ctx context.Context, a *action.Action, ticketID int64, to State, why string, kinds []Kind) error {
+func end(ctx context.Context, a *action.Action, ticketID int64, to State, why string, kinds []Kind) (late bool, err error) {
 	cs, err := Open(ctx, a, ticketID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, c := range cs {
 		if len(kinds) > 0 && !slices.Contains(kinds, c.Kind) {
 			continue
 		}
 		missed := c.Missed || c.State == Running && a.Now.After(c.DueAt)
+		late = late || missed && c.Kind.Promise()
 		due := db.Micros(c.DueAt)
 		_, err := a.Exec(ctx, `
 			UPDATE clocks SET state = $1, used = $2, segment_at = 0, next_at = 0, missed = $3, ended_at = $4, end_reason = $5, due_at = $6
 			WHERE id = $7 AND state IN ('running', 'paused')`,
 			string(to), c.UsedAt(a.Now).Microseconds(), db.Bool(missed), a.NowMicros(), why, due, c.ID)
 		if err != nil {
-			return fmt.Errorf("sla: end clock %d: %w", c.ID, err)
+			return false, fmt.Errorf("sla: end clock %d: %w", c.ID, err)
 		}
 		if err := closeSegment(ctx, a, c, why); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return late, nil
 }
 
 func closeSegment(ctx context.Context, a *action.Action, c Clock, why string) error {
@@ -390,14 +398,21 @@ func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round
 }
 
 // Retarget gives the open clock of kind k a new target, keeping the time used
-// (SLA-4). Steps already fired do not fire again.
+// (SLA-4); 0 ends it, for it is no longer measured. Steps already fired do not
+// fire again.
 func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, target time.Duration, policy string) error {
 	cs, err := Open(ctx, a, ticketID)
 	if err != nil {
 		return err
 	}
 	for _, c := range cs {
-		if c.Kind != k || target <= 0 || c.Target == target {
+		if c.Kind != k || c.Target == target {
+			continue
+		}
+		if target <= 0 { // no longer measured
+			if err := Stop(ctx, a, ticketID, "edited", k); err != nil {
+				return err
+			}
 			continue
 		}
 		c.Target = target

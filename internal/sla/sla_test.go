@@ -109,7 +109,8 @@ func TestArithmetic(t *testing.T) {
 						case "target":
 							return sla.Retarget(ctx, a, b.ticket, sla.Resolution, o.d, "other")
 						case "meet":
-							return sla.Meet(ctx, a, b.ticket, "resolved", sla.Resolution)
+							_, err := sla.Meet(ctx, a, b.ticket, "resolved", sla.Resolution)
+							return err
 						case "revive":
 							return sla.Revive(ctx, a, b.ticket, sla.Resolution, 1, "withdrawn")
 						}

@@ -304,7 +304,7 @@ func (b *bulk) desk(ctx context.Context, department int64) (int64, error) {
 	id, ok := b.desks[department]
 	if !ok {
 		var err error
-		if id, err = b.s.org.SupervisorOf(ctx, b.a, department); err != nil {
+		if id, err = b.s.supervisor(ctx, b.a, department); err != nil {
 			return 0, err
 		}
 		b.desks[department] = id

@@ -126,7 +126,7 @@ func Events() []string {
 }
 
 func reason(_ *Ticket, in Input, _ facts) error {
-	if blank(in.Reason) {
+	if blank(in.Reason) && !in.wordsOfCustomer {
 		return fault.Invalidf("ticket.need_reason").Field("reason", "ticket.need_reason")
 	}
 	return nil

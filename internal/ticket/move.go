@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
+	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
@@ -37,6 +38,10 @@ type Input struct {
 
 	actor       int64
 	duplicateOf int64
+	// wordsOfCustomer: the move follows from what the customer himself wrote or
+	// answered, whoever writes it down; his words, or his picture, are the reason.
+	wordsOfCustomer bool
+	badRating       bool // reopen: after a bad rating, so the supervisor owes him a word
 }
 
 // Do makes a move: it loads the ticket through the actor's scope, looks the
@@ -64,7 +69,10 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	if err != nil {
 		return Ticket{}, err
 	}
-	if err := s.mayDo(ctx, a, &old, m); err != nil {
+	if in.wordsOfCustomer {
+		m.Who |= byStaff
+	}
+	if err := s.may(ctx, a, a.Actor, &old, m); err != nil {
 		return Ticket{}, err
 	}
 	cfg, err := s.config(ctx, a)
@@ -83,6 +91,9 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	}
 	if in.Code == "duplicate" && !blank(in.Duplicate) {
 		other, err := get(ctx, a, View(a.Actor), "t.number", strings.ToUpper(strings.TrimSpace(in.Duplicate)), "")
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return Ticket{}, err
+		}
 		if err != nil || other.ID == old.ID {
 			return Ticket{}, fault.Invalidf("ticket.duplicate_unknown").Field("duplicate", "ticket.duplicate_unknown")
 		}
@@ -117,7 +128,7 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 		return Ticket{}, err
 	}
 	out := fact(old, t)
-	out.Args, out.Tell, out.Entry = e.fact.Args, e.fact.Tell, e.fact.Entry
+	out.Args, out.Tell, out.Entry, out.Changes = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes
 	if err := s.note(ctx, a, past[v], t, out, in.Reason); err != nil {
 		return Ticket{}, err
 	}
@@ -139,10 +150,6 @@ func (s *Service) Allowed(ctx context.Context, actor authz.Actor, t *Ticket) []V
 		}
 	}
 	return out
-}
-
-func (s *Service) mayDo(ctx context.Context, a *action.Action, t *Ticket, m move) error {
-	return s.may(ctx, a, a.Actor, t, m)
 }
 
 // may checks that the actor is one of the parties the move names and holds its
@@ -205,8 +212,10 @@ func (s *Service) may(ctx context.Context, q db.Querier, actor authz.Actor, t *T
 	return authz.Denied(m.Perm)
 }
 
+// leadOwner is whom a sub-ticket is done for: the assignee of the main ticket, or
+// while it has none the supervisor on whose desk it lies.
 func leadOwner(ctx context.Context, q db.Querier, parent int64) (user int64, err error) {
-	if err = q.QueryRow(ctx, `SELECT assignee_id FROM tickets WHERE id = $1`, parent).Scan(&user); err != nil {
+	if err = q.QueryRow(ctx, `SELECT CASE WHEN assignee_id <> 0 THEN assignee_id ELSE supervisor_id END FROM tickets WHERE id = $1`, parent).Scan(&user); err != nil {
 		return 0, fmt.Errorf("ticket: main ticket %d: %w", parent, err)
 	}
 	return user, nil
@@ -226,7 +235,8 @@ func (s *Service) facts(ctx context.Context, a *action.Action, t *Ticket, m move
 		f.withinWindow = a.Now.Sub(t.CompletedAt) <= cfg.ReopenWindow
 		if t.ParentID != 0 {
 			var p Ticket
-			if p, err = get(ctx, a, authz.For(authz.System(""), PermView), "t.id", t.ParentID, ""); err == nil {
+			// Locked: it must not be answered while its part comes back to life.
+			if p, err = get(ctx, a, authz.For(authz.System(""), PermView), "t.id", t.ParentID, lockOf(a)); err == nil {
 				f.parentWorking = p.State == Pending || p.State == InProgress || p.State == WaitingCustomer
 			}
 		}
@@ -243,7 +253,7 @@ type effect struct {
 	in   Input
 	verb Verb
 	cfg  Config
-	fact Fact // Args, Tell and Entry are taken over
+	fact Fact // Args, Tell, Entry and Changes are taken over
 }
 
 func (e *effect) apply(ctx context.Context) error {
@@ -282,18 +292,15 @@ func (e *effect) apply(ctx context.Context) error {
 		if err := sla.Stop(ctx, e.a, e.t.ID, "withdrawn", sla.Confirmation); err != nil {
 			return err
 		}
-		p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
-		if err != nil {
-			return err
-		}
-		if err := e.rearm(ctx, p, sla.Resolution, "withdrawn"); err != nil {
+		// A withdrawn answer does not give a new 48 hours.
+		if err := sla.Revive(ctx, e.a, e.t.ID, sla.Resolution, e.t.Round, "withdrawn"); err != nil {
 			return err
 		}
 		return e.s.armUpdate(ctx, e.a, *e.t, "withdrawn")
 	case Reopen:
 		e.t.Outcome = ""
 		e.t.CompletedAt = time.Time{}
-		return e.newRound(ctx, "reopened", false)
+		return e.newRound(ctx, "reopened", e.in.badRating)
 	case Close:
 		e.t.ClosedAt = e.a.Now
 		return sla.Stop(ctx, e.a, e.t.ID, "closed")
@@ -301,22 +308,6 @@ func (e *effect) apply(ctx context.Context) error {
 		return e.cancel(ctx)
 	}
 	return fmt.Errorf("ticket: verb %s has no effect", e.verb)
-}
-
-// rearm starts clock k for the rest of its promise: a withdrawn answer does not
-// give a new 48 hours.
-func (e *effect) rearm(ctx context.Context, p sla.Policy, k sla.Kind, why string) error {
-	cs, err := sla.Of(ctx, e.a, e.t.ID)
-	if err != nil {
-		return err
-	}
-	left := p.Target(k)
-	for _, c := range cs {
-		if c.Kind == k && c.Round == e.t.Round && c.State == sla.Met {
-			left = max(c.Target-c.Used, time.Minute)
-		}
-	}
-	return sla.Arm(ctx, e.a, e.t.ID, k, e.t.Round, left, p.Name, why)
 }
 
 // assign gives the ticket to a person or, by routing, to a department.
@@ -337,10 +328,8 @@ func (e *effect) assign(ctx context.Context, why string) error {
 		if e.in.DepartmentID == 0 && e.a.Actor.Kind != authz.Worker {
 			return fault.Invalidf("ticket.need_assignee").Field("assignee", "ticket.need_assignee")
 		}
-		if _, ok, err := e.s.org.Department(ctx, e.a, dep); err != nil {
+		if err := e.s.openDepartment(ctx, e.a, dep); err != nil {
 			return err
-		} else if !ok {
-			return fault.Invalidf("ticket.department_unknown").Field("department", "ticket.department_unknown")
 		}
 		var err error
 		if who, err = e.s.pick(ctx, e.a, dep, e.old.AssigneeID); err != nil {
@@ -357,7 +346,7 @@ func (e *effect) handedOver(ctx context.Context, why string) error {
 	if err != nil {
 		return err
 	}
-	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	sup, err := e.s.supervisor(ctx, e.a, e.t.DepartmentID)
 	if err != nil {
 		return err
 	}
@@ -401,14 +390,14 @@ func (e *effect) acknowledged(ctx context.Context, why string) error {
 		e.t.SupervisorID = 0
 	}
 	e.fact.Tell = tell(e.old.SupervisorID)
-	if err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Acknowledge, sla.Urgent); err != nil {
+	if err := meet(ctx, e.a, e.t, why, sla.Acknowledge, sla.Urgent); err != nil {
 		return err
 	}
 	return e.s.armUpdate(ctx, e.a, *e.t, why)
 }
 
 func (e *effect) decline(ctx context.Context) error {
-	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	sup, err := e.s.supervisor(ctx, e.a, e.t.DepartmentID)
 	if err != nil {
 		return err
 	}
@@ -422,6 +411,9 @@ func (e *effect) decline(ctx context.Context) error {
 }
 
 func (e *effect) ask(ctx context.Context) error {
+	if err := e.tellLead(ctx); err != nil {
+		return err
+	}
 	if err := e.say(ctx, journal.Question, "question", e.in.Body); err != nil {
 		return err
 	}
@@ -438,6 +430,24 @@ func (e *effect) ask(ctx context.Context) error {
 		}
 	}
 	return sla.Arm(ctx, e.a, e.t.ID, sla.CustomerReply, e.t.Round, p.Target(sla.CustomerReply), p.Name, "asked")
+}
+
+// tellLead tells the lead owner what a sub-ticket says to its customer: him.
+func (e *effect) tellLead(ctx context.Context) error {
+	if e.t.ParentID == 0 {
+		return nil
+	}
+	lead, err := leadOwner(ctx, e.a, e.t.ParentID)
+	e.fact.Tell = tell(lead)
+	return err
+}
+
+// meet ends the clocks of kinds; a promise kept too late shows on the ticket
+// although the clock was not seen to run out.
+func meet(ctx context.Context, a *action.Action, t *Ticket, why string, kinds ...sla.Kind) error {
+	late, err := sla.Meet(ctx, a, t.ID, why, kinds...)
+	t.Overdue = t.Overdue || late
+	return err
 }
 
 func (e *effect) answer(ctx context.Context) error {
@@ -461,11 +471,12 @@ func (e *effect) answer(ctx context.Context) error {
 }
 
 func (e *effect) backToWork(ctx context.Context, why string) error {
-	kind := sla.Meet
-	if why != "answered" {
-		kind = sla.Stop
+	if why == "answered" {
+		if _, err := sla.Meet(ctx, e.a, e.t.ID, why, sla.CustomerReply); err != nil {
+			return err
+		}
 	}
-	if err := kind(ctx, e.a, e.t.ID, why, sla.CustomerReply); err != nil {
+	if err := sla.Stop(ctx, e.a, e.t.ID, why, sla.CustomerReply); err != nil {
 		return err
 	}
 	if err := sla.Resume(ctx, e.a, e.t.ID, why, sla.Resolution); err != nil {
@@ -509,7 +520,7 @@ func (s *Service) responded(ctx context.Context, a *action.Action, t *Ticket) er
 	if t.RespondedAt.IsZero() {
 		t.RespondedAt = a.Now
 	}
-	return sla.Meet(ctx, a, t.ID, "responded", sla.FirstResponse)
+	return meet(ctx, a, t, "responded", sla.FirstResponse)
 }
 
 // deliver records that something has to reach the customer. Words between
@@ -546,29 +557,29 @@ func (e *effect) requestHelp(ctx context.Context) error {
 }
 
 func (e *effect) requestConfirmation(ctx context.Context) error {
-	keep := func(dst *string, v string) {
-		if !blank(v) {
-			*dst = strings.TrimSpace(v)
+	// The fact keeps them for good: the ticket loses those of a round with the next.
+	keep := func(field string, dst *string, v string) {
+		if v = strings.TrimSpace(v); v != "" && v != *dst {
+			e.fact.Changes = append(e.fact.Changes, event.Change{Field: field, Old: *dst, New: v})
+			*dst = v
 		}
 	}
-	keep(&e.t.Solution, e.in.Solution)
-	keep(&e.t.Cause, e.in.Cause)
-	keep(&e.t.Corrective, e.in.Corrective)
-	keep(&e.t.DelayReason, e.in.DelayReason)
+	keep("solution", &e.t.Solution, e.in.Solution)
+	keep("cause", &e.t.Cause, e.in.Cause)
+	keep("corrective", &e.t.Corrective, e.in.Corrective)
+	keep("delay_reason", &e.t.DelayReason, e.in.DelayReason)
 	e.t.Summary = e.t.Solution
-	keep(&e.t.Summary, e.in.Body)
+	if !blank(e.in.Body) {
+		e.t.Summary = strings.TrimSpace(e.in.Body)
+	}
 	e.t.ResolvedAt = e.a.Now
-	if e.t.ParentID != 0 {
-		lead, err := leadOwner(ctx, e.a, e.t.ParentID)
-		if err != nil {
-			return err
-		}
-		e.fact.Tell = tell(lead)
+	if err := e.tellLead(ctx); err != nil {
+		return err
 	}
 	if err := e.say(ctx, journal.Reply, "confirmation", e.t.Summary); err != nil {
 		return err
 	}
-	if err := sla.Meet(ctx, e.a, e.t.ID, "resolved", sla.Resolution); err != nil {
+	if err := meet(ctx, e.a, e.t, "resolved", sla.Resolution); err != nil {
 		return err
 	}
 	if err := sla.Stop(ctx, e.a, e.t.ID, "resolved", sla.Update); err != nil {
@@ -599,12 +610,10 @@ func (e *effect) complete(ctx context.Context, why string) error {
 	e.t.SupervisorID = 0
 	e.t.CustomerAt = time.Time{}
 	e.fact.Tell = tell(e.t.AssigneeID)
-	met := sla.Meet
-	if why == "lapsed" {
-		met = sla.Stop
-	}
-	if err := met(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
-		return err
+	if why != "lapsed" {
+		if _, err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
+			return err
+		}
 	}
 	return sla.Stop(ctx, e.a, e.t.ID, why)
 }
@@ -619,7 +628,7 @@ func (e *effect) dispute(ctx context.Context) error {
 // newRound begins a second handling: the supervisor is responsible until he
 // has given it to somebody, and all clocks start anew (TKT-16).
 func (e *effect) newRound(ctx context.Context, why string, followUp bool) error {
-	sup, err := e.s.org.SupervisorOf(ctx, e.a, e.t.DepartmentID)
+	sup, err := e.s.supervisor(ctx, e.a, e.t.DepartmentID)
 	if err != nil {
 		return err
 	}
@@ -629,7 +638,7 @@ func (e *effect) newRound(ctx context.Context, why string, followUp bool) error 
 	e.t.AssigneeID, e.t.AssigneeName = 0, ""
 	e.t.AssignedAt, e.t.AcknowledgedAt, e.t.ResolvedAt, e.t.RespondedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	e.t.Solution, e.t.Summary, e.t.DelayReason, e.t.Overdue = "", "", "", false
-	if err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
+	if _, err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
 		return err
 	}
 	if err := sla.Stop(ctx, e.a, e.t.ID, why); err != nil {
@@ -651,10 +660,7 @@ func (e *effect) rate(ctx context.Context) error {
 	}
 	e.t.Rating = r.Stars
 	e.fact.Args = []string{strings.Repeat("★", r.Stars)}
-	if r.Stars > 0 && e.t.ParentID == 0 {
-		return customer.AddRating(ctx, e.a.Tx, e.t.CustomerID, r.Stars, old)
-	}
-	return nil
+	return countRating(ctx, e.a, *e.t, r.Stars, old)
 }
 
 func (e *effect) cancel(ctx context.Context) error {

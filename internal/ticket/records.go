@@ -60,6 +60,15 @@ func closedRefused(t Ticket) error {
 	return nil
 }
 
+// archivedRefused keeps the archive as it is; of a cancelled ticket colleagues
+// may still note what they learn.
+func archivedRefused(t Ticket) error {
+	if t.State == Closed {
+		return fault.New(fault.Conflict, "ticket.read_only")
+	}
+	return nil
+}
+
 // Reply says something to the customer: the first one meets the first response,
 // each restarts the progress clock. Only who handles the ticket speaks for it,
 // so that two people do not answer the same customer.
@@ -120,6 +129,9 @@ func (s *Service) Note(ctx context.Context, actor authz.Actor, id int64, text st
 // NoteIn is Note inside an action under way.
 func (s *Service) NoteIn(ctx context.Context, a *action.Action, id int64, text string, mentions, files []int64) (Ticket, error) {
 	return s.changeIn(ctx, a, PermNote, "ticket.noted", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		if err := archivedRefused(old); err != nil {
+			return err
+		}
 		if blank(text) && len(files) == 0 {
 			return fault.Invalidf("ticket.need_body").Field("body", "ticket.need_body")
 		}
@@ -177,6 +189,9 @@ func (s *Service) FollowUp(ctx context.Context, actor authz.Actor, id int64, tex
 // FollowUpIn is FollowUp inside an action under way.
 func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, text string, r journal.Record, files []int64) (Ticket, error) {
 	return s.changeIn(ctx, a, PermNote, "ticket.followed_up", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		if err := archivedRefused(old); err != nil {
+			return err
+		}
 		cfg, err := s.config(ctx, a)
 		if err != nil {
 			return err
@@ -212,7 +227,7 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 			}
 		}
 		if t.Round > 1 && (a.Actor.ID == t.SupervisorID || t.InScope(authz.For(a.Actor, PermSupervise))) {
-			if err := sla.Meet(ctx, a, id, "followed_up", sla.FollowUp); err != nil {
+			if err := meet(ctx, a, t, "followed_up", sla.FollowUp); err != nil {
 				return err
 			}
 		}
@@ -281,8 +296,13 @@ func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit
 			if err != nil {
 				return err
 			}
-			for _, k := range []sla.Kind{sla.FirstResponse, sla.Acknowledge, sla.Resolution, sla.Update} {
+			for _, k := range []sla.Kind{sla.FirstResponse, sla.Acknowledge, sla.Urgent, sla.Resolution, sla.Update} {
 				if err := sla.Retarget(ctx, a, id, k, p.Target(k), p.Name); err != nil {
+					return err
+				}
+			}
+			if t.Urgency == "urgent" && old.Urgency != "urgent" && t.State == Pending && t.ParentID == 0 {
+				if err := sla.Arm(ctx, a, id, sla.Urgent, t.Round, p.Target(sla.Urgent), p.Name, "edited"); err != nil {
 					return err
 				}
 			}
@@ -417,11 +437,6 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Ratin
 		if err != nil {
 			return err
 		}
-		for _, g := range given {
-			if g.Round == old.Round && a.Now.Sub(g.CreatedAt) > cfg.RatingChange {
-				return fault.New(fault.Conflict, "ticket.rating_given")
-			}
-		}
 		r.Round, r.Via = old.Round, "link"
 		if actor.Kind == authz.User {
 			if err := actor.Check(PermConfirm); err != nil {
@@ -429,14 +444,25 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Ratin
 			}
 			r.Via = "phone"
 		}
+		for _, g := range given {
+			if g.Round != old.Round {
+				continue
+			}
+			if same := g; func() bool { same.CreatedAt, same.UpdatedAt = r.CreatedAt, r.UpdatedAt; return same == r }() {
+				a.Nothing() // the button pressed twice
+				t = old
+				return nil
+			}
+			if a.Now.Sub(g.CreatedAt) > cfg.RatingChange {
+				return fault.New(fault.Conflict, "ticket.rating_given")
+			}
+		}
 		was, err := s.storeRating(ctx, a, old, r)
 		if err != nil {
 			return err
 		}
-		if r.Stars > 0 {
-			if err := customer.AddRating(ctx, a.Tx, old.CustomerID, r.Stars, was); err != nil {
-				return err
-			}
+		if err := countRating(ctx, a, old, r.Stars, was); err != nil {
+			return err
 		}
 		t = old
 		t.Rating, t.ActivityAt = r.Stars, a.Now
@@ -453,18 +479,21 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Ratin
 			if blank(why) {
 				why = "★" + fmt.Sprint(r.Stars)
 			}
-			if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: why}); err != nil {
-				return err
-			}
-			p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
-			if err != nil {
-				return err
-			}
-			return sla.Arm(ctx, a, id, sla.FollowUp, t.Round, p.Target(sla.FollowUp), p.Name, "disputed")
+			t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: why, wordsOfCustomer: true, badRating: true})
+			return err
 		}
 		return nil
 	})
 	return t, err
+}
+
+// countRating counts stars for the customer, in place of what he gave before for
+// the same round; 0 is none. Words between departments do not count.
+func countRating(ctx context.Context, a *action.Action, t Ticket, stars, was int) error {
+	if t.ParentID != 0 || stars == 0 && was == 0 {
+		return nil
+	}
+	return customer.AddRating(ctx, a.Tx, t.CustomerID, stars, was)
 }
 
 // Draft is unsent text of a person at a place such as "ticket:17:reply".
@@ -517,7 +546,12 @@ func (s *Service) Handover(ctx context.Context, a *action.Action, from, to int64
 		return 0, err
 	}
 	if !ok || !p.Active {
-		return 0, fault.Invalidf("ticket.assignee.unknown").Field("colleague", "ticket.assignee.unknown")
+		return 0, fault.Invalidf("ticket.assignee.unknown").Field("to", "ticket.assignee.unknown")
+	}
+	if can, err := s.org.CanBeGiven(ctx, a, to, 0, PermHandle); err != nil {
+		return 0, err
+	} else if !can {
+		return 0, fault.Invalidf("ticket.assignee.no_right", p.Name).Field("to", "ticket.assignee.no_right", p.Name)
 	}
 	ids, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE is_open = 1 AND (assignee_id = $1 OR supervisor_id = $2) ORDER BY id`, from, from)
 	if err != nil {
@@ -596,11 +630,15 @@ func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step
 				id = t.SupervisorID
 			}
 		case sla.Supervisor:
-			id, err = s.org.SupervisorOf(ctx, a, t.DepartmentID)
+			id, err = s.supervisor(ctx, a, t.DepartmentID)
 		case sla.Head:
 			id, err = s.org.HeadOf(ctx, a, t.DepartmentID)
 		case sla.TheClient:
-			err = deliver(ctx, a, t, 0, "reminder")
+			if t.ParentID != 0 {
+				id, err = leadOwner(ctx, a, t.ParentID)
+			} else {
+				err = deliver(ctx, a, t, 0, "reminder")
+			}
 		}
 		if err != nil {
 			return err
@@ -611,7 +649,7 @@ func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step
 	}
 	if step.Desk {
 		t.Escalation++
-		if t.SupervisorID, err = s.org.SupervisorOf(ctx, a, t.DepartmentID); err != nil {
+		if t.SupervisorID, err = s.supervisor(ctx, a, t.DepartmentID); err != nil {
 			return err
 		}
 	}
@@ -637,11 +675,13 @@ func (s *Service) Archive(ctx context.Context, limit int) (int, error) {
 		return 0, err
 	}
 	n := 0
+	var errs []error
 	for _, id := range ids {
-		if _, err := s.Do(ctx, authz.System("archive"), id, Close, Input{}); err != nil && !fault.Is(err, fault.Conflict) {
-			return n, err
+		if _, err := s.Do(ctx, authz.System("archive"), id, Close, Input{}); err == nil {
+			n++
+		} else if !fault.Is(err, fault.Conflict) { // one that cannot be closed holds up no other
+			errs = append(errs, fmt.Errorf("ticket: archive %d: %w", id, err))
 		}
-		n++
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }

@@ -138,10 +138,8 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 	} else if in.DepartmentID != 0 {
-		if _, ok, err := s.org.Department(ctx, a, in.DepartmentID); err != nil {
+		if err := s.openDepartment(ctx, a, in.DepartmentID); err != nil {
 			return t, err
-		} else if !ok {
-			return t, fault.Invalidf("ticket.department_unknown").Field("department", "ticket.department_unknown")
 		}
 	}
 	cfg, err := s.config(ctx, a)
@@ -176,7 +174,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if who.ID != 0 {
 		t.AssignedAt = a.Now
 	} else {
-		if t.SupervisorID, err = s.org.SupervisorOf(ctx, a, t.DepartmentID); err != nil {
+		if t.SupervisorID, err = s.supervisor(ctx, a, t.DepartmentID); err != nil {
 			return t, err
 		}
 		told = tell(t.SupervisorID)
@@ -201,7 +199,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if a.Actor.Kind == authz.User && t.ParentID == 0 && (t.Channel == "phone" || t.Channel == "walk_in") {
 		// Who registers while the customer is on the line has responded already.
 		t.RespondedAt = a.Now
-		if err := sla.Meet(ctx, a, t.ID, "registered", sla.FirstResponse); err != nil {
+		if _, err := sla.Meet(ctx, a, t.ID, "registered", sla.FirstResponse); err != nil {
 			return t, err
 		}
 	}
@@ -301,11 +299,16 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 	case old.State == WaitingCustomer:
 		return s.DoIn(ctx, a, id, Answer, Input{Body: text, Files: files})
 	case old.State == Completed && a.Now.Sub(old.CompletedAt) <= cfg.ReopenWindow:
-		if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: text}); err != nil {
+		if t, err = s.DoIn(ctx, a, id, Reopen, Input{Reason: text, wordsOfCustomer: true}); err != nil {
 			return t, err
 		}
 		old = t
 	case !old.State.Open():
+		if d, ok, err := s.org.Department(ctx, a, old.DepartmentID); err != nil {
+			return t, err
+		} else if !ok || !d.Active {
+			old.DepartmentID = 0 // closed since: by routing
+		}
 		return s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
 			Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files, ImportKey: key})
 	}
@@ -318,6 +321,16 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 		return t, err
 	}
 	t.CustomerAt, t.ActivityAt = a.Now, a.Now
+	if t.State == AwaitingConfirmation {
+		// Who writes is not silent: the days of silence are counted from here.
+		p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+		if err != nil {
+			return t, err
+		}
+		if err := sla.Arm(ctx, a, t.ID, sla.Confirmation, t.Round, p.Target(sla.Confirmation), p.Name, "answered"); err != nil {
+			return t, err
+		}
+	}
 	if err := s.save(ctx, a, old, &t); err != nil {
 		return t, err
 	}

@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/org"
 )
 
 // assignee is somebody a ticket is given to; the zero value is nobody.
@@ -110,6 +111,32 @@ func Load(ctx context.Context, q db.Querier, users []int64) (map[int64]int64, er
 		out[id] = n
 	}
 	return out, rows.Err()
+}
+
+// supervisor returns on whose desk a ticket of the department lies: its
+// supervisor, else its head, else those of the departments above; where a
+// company has named none of them, an administrator, so that no ticket is
+// nobody's.
+func (s *Service) supervisor(ctx context.Context, q db.Querier, department int64) (int64, error) {
+	id, err := s.org.SupervisorOf(ctx, q, department)
+	if err != nil || id != 0 {
+		return id, err
+	}
+	admins, err := s.org.Holders(ctx, q, org.PermManage)
+	if err != nil || len(admins) == 0 {
+		return 0, err
+	}
+	return admins[0], nil
+}
+
+// openDepartment refuses a department that is not there or closed.
+func (s *Service) openDepartment(ctx context.Context, q db.Querier, id int64) error {
+	if d, ok, err := s.org.Department(ctx, q, id); err != nil {
+		return err
+	} else if !ok || !d.Active {
+		return fault.Invalidf("ticket.department_unknown").Field("department", "ticket.department_unknown")
+	}
+	return nil
 }
 
 // departmentName is for the sentence of an event.

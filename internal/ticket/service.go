@@ -240,10 +240,15 @@ func (s *Service) moveLoad(ctx context.Context, a *action.Action, old, t Ticket)
 	if from == to {
 		return nil
 	}
-	for _, d := range []struct {
+	type step struct {
 		user int64
 		by   int
-	}{{from, -1}, {to, 1}} {
+	}
+	steps := [2]step{{from, -1}, {to, 1}}
+	if from > to { // always in one order, so that two hand-overs do not lock each other out
+		steps[0], steps[1] = steps[1], steps[0]
+	}
+	for _, d := range steps {
 		if d.user == 0 {
 			continue
 		}
@@ -305,6 +310,14 @@ func fact(old, t Ticket) Fact {
 // note writes the event and, unless the entry has been written, the journal
 // line of a change.
 func (s *Service) note(ctx context.Context, a *action.Action, kind string, t Ticket, f Fact, reason string) error {
+	for _, user := range f.Tell {
+		// Who is away hears of it when he is back; his delegate hears of it now (ORG-5).
+		if now, err := s.org.StandIn(ctx, a, user); err != nil {
+			return err
+		} else if now != user {
+			f.Tell = tell(append(f.Tell, now)...)
+		}
+	}
 	if f.Entry == 0 {
 		k := journal.Move
 		if a.Actor.Kind == authz.Worker {
