@@ -167,6 +167,7 @@ type Handler func(ctx context.Context, a *action.Action, c Clock, s Step) error
 type Service struct {
 	run    *action.Runner
 	handle Handler
+	lock   func(ctx context.Context, a *action.Action, tickets []int64) error
 
 	sweeping sync.Mutex
 	failed   map[int64]failure // by clock
@@ -177,6 +178,13 @@ func New(run *action.Runner) *Service { return &Service{run: run, failed: map[in
 
 // OnFire sets who is told of firings; before the first Sweep.
 func (s *Service) OnFire(h Handler) { s.handle = h }
+
+// LockFirst sets what locks the tickets of the clocks about to be fired, before
+// the clocks themselves: a move takes them in that order, and with the other one
+// the two would wait for each other. Before the first Sweep.
+func (s *Service) LockFirst(f func(ctx context.Context, a *action.Action, tickets []int64) error) {
+	s.lock = f
+}
 
 const columns = `id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason`
 
@@ -528,6 +536,15 @@ func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) 
 	err = s.run.Do(ctx, authz.System(TimerName), "sla.fire", func(ctx context.Context, a *action.Action) error {
 		fired = 0
 		a.Nothing()
+		if s.lock != nil {
+			ids := make([]int64, len(due))
+			for i, d := range due {
+				ids[i] = d.TicketID
+			}
+			if err := s.lock(ctx, a, ids); err != nil {
+				return err
+			}
+		}
 		for _, d := range due {
 			c, err := scan(a.QueryRow(ctx, "SELECT "+columns+" FROM clocks WHERE id = $1"+a.ForUpdate(), d.ID))
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/fault"
+	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
 )
@@ -116,6 +117,52 @@ func TestOneTicketManyClients(t *testing.T) {
 		h.OK(err)
 		if got.Version != tk.Version+32 {
 			t.Errorf("version %d after 32 notes on version %d", got.Version, tk.Version)
+		}
+		h.Invariants()
+	})
+}
+
+// The days of silence end on two nodes while the customer presses the button:
+// each ticket is completed once, by one of them, and nobody waits for long.
+func TestLapseRace(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *tickettest.House) {
+		var tickets []ticket.Ticket
+		for range 12 {
+			tickets = append(tickets, h.To(ticket.AwaitingConfirmation))
+		}
+		h.Clock.Advance(72 * time.Hour)
+		first := h.Clocks
+		h.Restart() // a second node over the same store
+		var wg sync.WaitGroup
+		for _, node := range []*sla.Service{first, h.Clocks} {
+			wg.Go(func() {
+				if _, err := node.Sweep(h.Ctx); err != nil {
+					t.Errorf("sweep: %v", err)
+				}
+			})
+		}
+		for _, tk := range tickets {
+			wg.Go(func() {
+				_, err := h.Rate(h.Ctx, h.The(tk), tk.ID, ticket.Rating{Stars: 4, Solved: true})
+				if err != nil {
+					t.Errorf("rate: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		h.Sweep()
+		for _, tk := range tickets {
+			got, err := h.Get(h.Ctx, authz.For(authz.System("test"), ticket.PermView), tk.ID)
+			h.OK(err)
+			if got.State != ticket.Completed || got.Rating != 4 || got.Round != 1 {
+				t.Errorf("%s is %s with %d stars", got.Number, got.State, got.Rating)
+			}
+		}
+		var n int
+		h.OK(h.D.Read().QueryRow(h.Ctx, `SELECT COUNT(*) FROM events WHERE kind IN ('ticket.lapsed', 'ticket.confirmed')`).Scan(&n))
+		if n != len(tickets) {
+			t.Errorf("%d completions of %d tickets", n, len(tickets))
 		}
 		h.Invariants()
 	})

@@ -605,6 +605,16 @@ func idsOf(ctx context.Context, q db.Querier, query string, args ...any) ([]int6
 	return out, rows.Err()
 }
 
+// lockAll takes the rows of the tickets ids for writing, always in one order.
+func lockAll(ctx context.Context, a *action.Action, ids []int64) error {
+	if a.Dialect() != db.Postgres {
+		return nil
+	}
+	var args db.Args
+	_, err := idsOf(ctx, a, `SELECT t.id FROM tickets t WHERE t.id IN (`+args.AddInts(ids)+`) ORDER BY t.id`+lockOf(a), args.Values...)
+	return err
+}
+
 // fired follows the steps of the clocks, inside the firing's transaction.
 func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step sla.Step) error {
 	old, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", c.TicketID, lockOf(a))

@@ -37,6 +37,7 @@ func New(run *action.Runner, o *org.Service, c *customer.Service, files *blob.Fi
 	s := &Service{run: run, org: o, customers: c, files: files, keys: keys, clocks: clocks}
 	s.config = s.readConfig
 	clocks.OnFire(s.fired)
+	clocks.LockFirst(lockAll)
 	return s
 }
 
@@ -170,10 +171,7 @@ func (s *Service) ByNumber(ctx context.Context, sc authz.Scope, number string) (
 
 // load reads a ticket for a change by the action's actor.
 func (s *Service) load(ctx context.Context, a *action.Action, id int64) (Ticket, error) {
-	lock := ""
-	if a.Dialect() == db.Postgres {
-		lock = " FOR UPDATE OF t"
-	}
+	lock := lockOf(a)
 	switch a.Actor.Kind {
 	case authz.Customer:
 		// The signed link names the ticket; a customer's other tickets are not his to change through it.
