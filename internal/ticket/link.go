@@ -3,7 +3,9 @@ package ticket
 import (
 	"context"
 	"crypto/subtle"
+	"database/sql"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -176,8 +178,10 @@ func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, 
 func (s *Service) DeleteView(ctx context.Context, actor authz.Actor, id int64) error {
 	return s.run.Do(ctx, actor, "ticket.delete_view", func(ctx context.Context, a *action.Action) error {
 		var name string
-		if err := a.QueryRow(ctx, `DELETE FROM saved_views WHERE id = $1 AND owner_id = $2 RETURNING name`, id, actor.ID).Scan(&name); err != nil {
+		if err := a.QueryRow(ctx, `DELETE FROM saved_views WHERE id = $1 AND owner_id = $2 RETURNING name`, id, actor.ID).Scan(&name); errors.Is(err, sql.ErrNoRows) {
 			return notFound()
+		} else if err != nil {
+			return fmt.Errorf("ticket: delete view %d: %w", id, err)
 		}
 		a.Record(event.Event{Kind: "ticket.view_deleted", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})
 		return nil
