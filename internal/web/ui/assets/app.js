@@ -187,6 +187,7 @@ function palette() {
   input.onkeydown = e => {
     if (composing(e)) return;
     if (e.key == 'ArrowDown' || e.key == 'ArrowUp') { e.preventDefault(); at += e.key == 'ArrowDown' ? 1 : -1; draw(); }
+    if (e.key == 'Escape') { e.preventDefault(); d.close(); } // a search field would only empty itself
     if (e.key == 'Enter' && found[at]) location.href = found[at].h;
   };
   draw(); show(d);
