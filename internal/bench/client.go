@@ -33,7 +33,6 @@ type client struct {
 	http   *http.Client
 	rnd    *rand.Rand
 	cookie *http.Cookie
-	seq    int
 }
 
 func (t *target) client(n int) *client {

@@ -200,12 +200,6 @@ func (p *tab) sees(texts ...string) {
 	}
 }
 
-// text is what the page shows.
-func (p *tab) text() string {
-	p.t.Helper()
-	return call(p, chromedp.Evaluate[string](`document.body.innerText`))
-}
-
 // path is where the page is, without the host.
 func (p *tab) path() string {
 	p.t.Helper()

@@ -183,8 +183,6 @@ func (s *scanner) trimTag() {
 	s.nameEnd = n
 }
 
-func (s *scanner) name() []byte { return s.tag[:s.nameEnd] }
-
 func (s *scanner) is(name string) bool { return string(s.tag[:s.nameEnd]) == name }
 
 // attr returns the value of an attribute by its local name, or nil. It is valid
