@@ -122,6 +122,10 @@ func SafeNext(p, fallback string) string {
 	return p
 }
 
+// UserAgent is the browser as it names itself, in valid text: it is written into
+// the audit trail, and some old programs send GBK.
+func (r *Request) UserAgent() string { return validText(r.Request.UserAgent()) }
+
 // IP returns the address the request comes from; behind a trusted proxy the
 // one the proxy names.
 func (r *Request) IP() string {
