@@ -750,13 +750,19 @@ func closed(err error) bool { return err != nil && err.Error() == "sql: statemen
 // with calls f with the statement of q; once more when it was evicted meanwhile,
 // which people who put many filters together can bring about. In the end it is
 // prepared for this call only.
-func (p *prepared) with(ctx context.Context, q string, f func(s *sql.Stmt) error) error {
+func (p *prepared) with(ctx context.Context, q string, f func(ctx context.Context, s *sql.Stmt) error) error {
+	// With a context that can end, two goroutines watch over each statement, which
+	// costs as much as most of them take. They are short: the next is not begun.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	for range 3 {
 		s, err := p.get(ctx, q)
 		if err != nil {
 			return fmt.Errorf("%w in %s", err, firstLine(q))
 		}
-		if err = f(s); !closed(err) {
+		if err = f(ctx, s); !closed(err) {
 			return err
 		}
 	}
@@ -765,16 +771,16 @@ func (p *prepared) with(ctx context.Context, q string, f func(s *sql.Stmt) error
 		return fmt.Errorf("%w in %s", err, firstLine(q))
 	}
 	defer s.Close() // its rows go on
-	return f(s)
+	return f(ctx, s)
 }
 
 func (p *prepared) Query(ctx context.Context, q string, args ...any) (rows *sql.Rows, err error) {
-	err = p.with(ctx, q, func(s *sql.Stmt) (err error) { rows, err = s.QueryContext(ctx, args...); return err })
+	err = p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) { rows, err = s.QueryContext(ctx, args...); return err })
 	return rows, err
 }
 
 func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) (row *sql.Row) {
-	err := p.with(ctx, q, func(s *sql.Stmt) error { row = s.QueryRowContext(ctx, args...); return row.Err() })
+	err := p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) error { row = s.QueryRowContext(ctx, args...); return row.Err() })
 	if row == nil {
 		return badRow(ctx, err)
 	}
@@ -782,7 +788,7 @@ func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) (row *sq
 }
 
 func (p *prepared) Exec(ctx context.Context, q string, args ...any) (res sql.Result, err error) {
-	err = p.with(ctx, q, func(s *sql.Stmt) (err error) { res, err = s.ExecContext(ctx, args...); return err })
+	err = p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) { res, err = s.ExecContext(ctx, args...); return err })
 	return res, err
 }
 

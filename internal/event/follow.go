@@ -18,7 +18,8 @@ import (
 // does to the database happens exactly once. It must not call the network.
 type Listener struct {
 	Name   string
-	Kinds  []string // nil: all
+	Kinds  []string            // nil: all
+	Wants  func(s Stored) bool // whether an event of Kinds matters; nil: all do
 	Handle func(ctx context.Context, tx *db.Tx, evs []Stored) error
 }
 
@@ -33,7 +34,9 @@ type Follower struct {
 	tails     []Tail
 	tailSeq   int64
 	wake      chan struct{}
-	mu        sync.Mutex // one round at a time
+	mu        sync.Mutex       // one round at a time
+	at        map[string]int64 // how far each listener is, ahead of its cursor by what did not matter
+	written   map[string]int64 // its cursor
 }
 
 // pollEvery is how soon events of another process are noticed; own ones wake
@@ -45,7 +48,7 @@ const followBatch = 256
 // NewFollower makes the follower of d and, on SQLite, lets every batch of
 // writes seal its events.
 func NewFollower(d *db.DB) *Follower {
-	f := &Follower{d: d, wake: make(chan struct{}, 1), tailSeq: -1}
+	f := &Follower{d: d, wake: make(chan struct{}, 1), tailSeq: -1, at: map[string]int64{}, written: map[string]int64{}}
 	if d.Dialect() == db.SQLite {
 		d.BeforeCommit(func(ctx context.Context, tx *db.Tx) error {
 			for {
@@ -181,11 +184,19 @@ func (f *Follower) StartTail(ctx context.Context) (err error) {
 	return err
 }
 
+// cursorLag is how many events that did not matter a cursor may be behind: they
+// are looked at again after a restart. Writing it at each would make every change
+// cost two commits.
+const cursorLag = 2000
+
 func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
-	var at int64
-	err := f.d.Read().QueryRow(ctx, `SELECT seq FROM listener_cursors WHERE name = $1`, l.Name).Scan(&at)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+	at, known := f.at[l.Name]
+	if !known {
+		err := f.d.Read().QueryRow(ctx, `SELECT seq FROM listener_cursors WHERE name = $1`, l.Name).Scan(&at)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		f.at[l.Name], f.written[l.Name] = at, at
 	}
 	for at < head {
 		evs, err := After(ctx, f.d.Read(), at, followBatch)
@@ -193,12 +204,13 @@ func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
 			return err
 		}
 		to := evs[len(evs)-1].Seq
-		if l.Kinds != nil {
-			evs = slices.DeleteFunc(evs, func(s Stored) bool { return !slices.Contains(l.Kinds, s.Kind) })
-			if len(evs) == 0 && to < head {
-				at = to // nothing of interest: the cursor is written with the next batch that matters
-				continue
-			}
+		evs = slices.DeleteFunc(evs, func(s Stored) bool {
+			return l.Kinds != nil && !slices.Contains(l.Kinds, s.Kind) || l.Wants != nil && !l.Wants(s)
+		})
+		if len(evs) == 0 && to-f.written[l.Name] < cursorLag {
+			at = to // nothing of interest: the cursor is written with the next batch that matters
+			f.at[l.Name] = at
+			continue
 		}
 		moved := int64(0)
 		err = f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -230,6 +242,7 @@ func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
 			return err
 		}
 		at = moved
+		f.at[l.Name], f.written[l.Name] = at, at
 	}
 	return nil
 }

@@ -5,9 +5,11 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,9 +59,18 @@ type stored struct {
 	Args   []string `json:"args,omitempty"`
 }
 
+// tells reports whether the event names somebody else than its actor.
+func tells(e event.Stored) bool {
+	var p payload
+	if e.Subject.Type != "ticket" || !bytes.Contains(e.Data, []byte(`"tell"`)) || e.Decode(&p) != nil {
+		return false
+	}
+	return slices.ContainsFunc(p.Tell, func(user int64) bool { return e.ActorKind != authz.User || e.ActorID != user })
+}
+
 // Listener turns events into notices. Who caused an event is not told of it.
 func (s *Service) Listener() event.Listener {
-	return event.Listener{Name: "notify", Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
+	return event.Listener{Name: "notify", Wants: tells, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
 		for _, e := range evs {
 			var p payload
 			if e.Subject.Type != "ticket" || e.Decode(&p) != nil || len(p.Tell) == 0 {
