@@ -32,6 +32,7 @@ import (
 	"bihuan/internal/importer"
 	"bihuan/internal/importer/importerui"
 	"bihuan/internal/job"
+	"bihuan/internal/manual"
 	"bihuan/internal/notify"
 	"bihuan/internal/notify/notifyui"
 	"bihuan/internal/org"
@@ -193,6 +194,7 @@ func navigation() []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
+		manual.Nav(),
 	)
 	nav = append(nav, orgui.Nav()...)
 	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
@@ -209,6 +211,7 @@ func (a *App) routes() {
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
+	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})

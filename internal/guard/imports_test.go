@@ -19,7 +19,7 @@ var floors = []struct {
 	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet"}},
 	{"works", true, []string{"db", "authz", "event", "action", "number", "job", "blob", "search", "web", "backup", "api"}},
 	{"rooms", true, []string{"org", "journal", "customer", "sla", "ticket"}},
-	{"listeners and channels", false, []string{"notify", "portal", "importer", "api/v1"}},
+	{"listeners and channels", false, []string{"notify", "portal", "importer", "manual", "api/v1"}},
 	{"roof", true, []string{"demo", "bench", "app"}},
 }
 
