@@ -52,7 +52,8 @@ func NewPresence(b *Broker, c clock.Clock, look func(ctx context.Context, actor 
 	return &Presence{broker: b, clock: c, look: look, rooms: map[int64]*presenceRoom{}, wake: make(chan struct{}, 1)}
 }
 
-// Route adds POST /live/presence {ticket, typing, gone}.
+// Route adds POST /live/presence {ticket, typing, gone}. The answer is who is
+// there: a page that has just been opened may not listen yet when the others are told.
 func (p *Presence) Route(rt *Router) {
 	rt.Handle("POST /live/presence", SignedIn, func(w http.ResponseWriter, r *Request) error {
 		f := r.Input()
@@ -63,8 +64,7 @@ func (p *Presence) Route(rt *Router) {
 		if err := p.Beat(r.Context(), r.Actor, id, typing, gone); err != nil {
 			return err
 		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return WriteJSON(w, http.StatusOK, p.At(id))
 	})
 }
 

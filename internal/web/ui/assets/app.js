@@ -416,7 +416,7 @@ function beat(typing) {
   if (!id || doc.hidden) return;
   if (typing) { if (now - typed < 3000) return; typed = now; } else if (now - beaten < 19000) return;
   beaten = now;
-  say2(id, typing ? { typing: 1 } : {});
+  say2(id, typing ? { typing: 1 } : {}).then(r => r?.ok ? r.json() : 0).then(d => { if (d && id == room) presence({ id, d }); }).catch(() => {});
 }
 function leave() { if (room) navigator.sendBeacon('/live/presence', new URLSearchParams({ ticket: room, gone: 1 })); room = 0; }
 setInterval(beat, 20000);
