@@ -316,6 +316,7 @@ func (a *App) duties() {
 	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
 	a.Duties.Every("imports", time.Hour, a.Imports.Sweep)
 	a.Duties.Every("files", time.Hour, a.Files.Sweep)
+	a.Duties.Every("statistics", 6*time.Hour, a.DB.Statistics)
 	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)
 }
 
