@@ -516,6 +516,16 @@ func TestScopes(t *testing.T) {
 				}
 			}
 		}
+		// By the customer's number, however it is typed; by nobody else's.
+		for q, want := range map[string]int{"13812345678": 1, "138 1234 5678": 1, "+86-138-1234-5678": 1, "１３８１２３４５６７８": 1, "13812345679": 0} {
+			for who, in := range map[string]bool{"kefu": true, "gong": false} {
+				p, err := h.List(h.Ctx, ticket.View(h.As(who)), ticket.Filter{View: "all", Text: q})
+				h.OK(err)
+				if in && len(p.Rows) != want || !in && len(p.Rows) != 0 {
+					t.Errorf("%s searches %s: %d rows", who, q, len(p.Rows))
+				}
+			}
+		}
 		// A watcher sees it, wherever he works.
 		_, err := h.Note(h.Ctx, h.As("kefu"), tk.ID, "请看一下", []int64{h.User["gong"]}, nil)
 		h.OK(err)
