@@ -3,6 +3,8 @@ package browser
 import (
 	"context"
 	"log/slog"
+	"strconv"
+	"strings"
 	"testing"
 
 	"bihuan/internal/app"
@@ -10,6 +12,7 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
 	"bihuan/internal/demo"
+	"bihuan/internal/importer"
 	"bihuan/internal/ticket"
 )
 
@@ -57,6 +60,30 @@ func examples(t *testing.T, h *apptest.House) []string {
 		case ticket.AwaitingConfirmation:
 			out = append(out, "/tickets/"+number+"/moves/confirm", "/tickets/"+number+"/moves/dispute")
 		}
+	}
+	return append(out, imports(t, h)...)
+}
+
+// imports are a table that is being looked at and one that has come in, with
+// rows that did not.
+func imports(t *testing.T, h *apptest.House) []string {
+	t.Helper()
+	ctx, by := context.Background(), h.Actor(authz.RoleAdmin)
+	table := "客户名称,联系人,联系方式,备用列\n深圳试用科技有限公司,李雷,13811112222,x\n没有电话的公司,韩梅梅,12,y\n"
+	var out []string
+	for _, start := range []bool{false, true} {
+		i, err := h.Imports.Upload(ctx, by, importer.Customers, "客户名单.csv", strings.NewReader(table), int64(len(table)))
+		for _, step := range []func(context.Context, authz.Actor, int64) error{h.Imports.Check, h.Imports.Start} {
+			if err == nil && start {
+				if err = step(ctx, by, i.ID); err == nil {
+					err = h.Settle(ctx)
+				}
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, "/imports/"+strconv.FormatInt(i.ID, 10))
 	}
 	return out
 }

@@ -278,3 +278,45 @@ func TestSystemActorsHaveNames(t *testing.T) {
 		})
 	}
 }
+
+// Every kind of thing that facts are about has a name on the audit page; it
+// showed "file" and "import" to Chinese auditors.
+func TestSubjectsAreNamed(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, file := range sources() {
+		if file.Test || testing_(file.Dir) {
+			continue
+		}
+		consts := constants(file.Dir)
+		ast.Inspect(file.AST, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			sel, ok := lit.Type.(*ast.SelectorExpr)
+			if !ok || sel.Sel.Name != "Subject" {
+				return true
+			}
+			for _, el := range lit.Elts {
+				kv, ok := el.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
+				if id, ok := kv.Key.(*ast.Ident); !ok || id.Name != "Type" {
+					continue
+				}
+				if typ, ok := stringOf(kv.Value, consts); ok {
+					found++
+					if !both("audit.subject." + typ) {
+						t.Errorf("%s: facts are about a %q, which has no audit.subject.%s", where(lit), typ, typ)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found < 8 {
+		t.Errorf("only %d subjects found: the search is broken", found)
+	}
+}
