@@ -775,7 +775,10 @@ func (p *prepared) with(ctx context.Context, q string, f func(ctx context.Contex
 }
 
 func (p *prepared) Query(ctx context.Context, q string, args ...any) (rows *sql.Rows, err error) {
-	err = p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) { rows, err = s.QueryContext(ctx, args...); return err })
+	err = p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) {
+		rows, err = s.QueryContext(ctx, args...)
+		return err
+	})
 	return rows, err
 }
 
