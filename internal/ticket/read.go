@@ -446,7 +446,8 @@ func (s *Service) source(a *db.Args, f Filter) (from string, ok bool) {
 		return search.Tickets.Table + " CROSS JOIN tickets t ON t.id = " + search.Tickets.Table + ".rowid AND " + search.Tickets.Table + " MATCH " + a.Add(match), true
 	}
 	match, ok := search.Tickets.MatchSQL(a, db.Postgres, f.Text)
-	return "(" + match + ") hits JOIN tickets t ON t.id = hits.id", ok
+	// OFFSET 0 keeps the planner from walking through all tickets to meet the hits.
+	return "(SELECT id FROM (" + match + ") m ORDER BY id DESC) hits CROSS JOIN LATERAL (SELECT * FROM tickets x WHERE x.id = hits.id OFFSET 0) t", ok
 }
 
 // conditions are those of f, the reader's part of the scope and the place in
@@ -497,6 +498,8 @@ func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, limit int) (string
 	switch {
 	case f.Sort == ByNewest && f.Text != "" && s.DB().Dialect() == db.SQLite:
 		order = search.Tickets.Table + ".rowid DESC"
+	case f.Sort == ByNewest && f.Text != "":
+		order = "hits.id DESC"
 	case f.Sort == ByNewest:
 		order = "t.id DESC"
 	case desc:

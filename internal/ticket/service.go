@@ -133,9 +133,11 @@ var scopeColumns = authz.Columns{
 	Owners:     []string{"t.assignee_id", "t.created_by", "t.supervisor_id"},
 	Department: "t.department_id",
 	Extra: func(a *db.Args, user int64) string {
-		return "EXISTS (SELECT 1 FROM ticket_watchers w WHERE w.ticket_id = t.id AND w.user_id = " + a.Add(user) + ")" +
-			" OR EXISTS (SELECT 1 FROM tickets p WHERE p.id = t.parent_id AND p.assignee_id = " + a.Add(user) + ")" +
-			" OR EXISTS (SELECT 1 FROM tickets c WHERE c.parent_id = t.id AND c.assignee_id = " + a.Add(user) + ")"
+		// Written so that the engine asks for each row, by its key: of an EXISTS,
+		// PostgreSQL may collect all that ever concerned the user first.
+		return a.Add(user) + " IN (SELECT w.user_id FROM ticket_watchers w WHERE w.ticket_id = t.id)" +
+			" OR " + a.Add(user) + " IN (SELECT p.assignee_id FROM tickets p WHERE p.id = t.parent_id)" +
+			" OR " + a.Add(user) + " IN (SELECT c.assignee_id FROM tickets c WHERE c.parent_id = t.id)"
 	},
 }
 

@@ -272,7 +272,8 @@ func (p *pages) groups(r *web.Request, s selection) (gs []viewGroup, shown strin
 			links = append(links, &gs[i].Views[j])
 		}
 	}
-	if s.narrow {
+	counting := s.narrow && s.filter.Text == ""
+	if counting {
 		fs = append(fs, s.filter)
 	}
 	counts, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), fs)
@@ -286,10 +287,28 @@ func (p *pages) groups(r *web.Request, s selection) (gs []viewGroup, shown strin
 			shown = l.Count
 		}
 	}
-	if s.narrow {
+	if counting {
 		shown = bounded(counts[len(links)])
+	} else if s.narrow {
+		shown = ""
 	}
 	return gs, shown, nil
+}
+
+// countOf is how many tickets the list holds. What stands on one page needs no
+// counting; of a search that goes on nobody wants to know by how much, and it
+// would be searched a second time.
+func (p *pages) countOf(r *web.Request, s selection, q queue) (string, error) {
+	if first := s.filter.After == ""; first && q.Next == "" {
+		return strconv.Itoa(len(q.Rows)), nil
+	} else if first && s.filter.Text != "" {
+		return strconv.Itoa(len(q.Rows)) + "+", nil
+	}
+	n, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), []ticket.Filter{s.filter})
+	if err != nil {
+		return "", err
+	}
+	return bounded(n[0]), nil
 }
 
 func bounded(n int) string {
@@ -308,8 +327,17 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	if ws.Queue, err = p.queueOf(r, s, open); err != nil {
 		return ws, s, err
 	}
-	if ws.Groups, ws.Queue.Count, err = p.groups(r, s); err != nil || !whole {
+	var count string
+	if ws.Groups, count, err = p.groups(r, s); err != nil {
 		return ws, s, err
+	}
+	if ws.Queue.Count = count; count == "" { // a search
+		if ws.Queue.Count, err = p.countOf(r, s, ws.Queue); err != nil {
+			return ws, s, err
+		}
+	}
+	if !whole {
+		return ws, s, nil
 	}
 	ws.Types, ws.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
 	ws.Priorities, ws.Urgencies = options(r, "ticket.priority.", ticket.Priorities), options(r, "ticket.urgency.", ticket.Urgencies)
@@ -364,11 +392,9 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 		if err != nil {
 			return err
 		}
-		n, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), []ticket.Filter{s.filter})
-		if err != nil {
+		if q.Count, err = p.countOf(r, s, q); err != nil {
 			return err
 		}
-		q.Count = bounded(n[0])
 		w.Header().Set("HX-Push-Url", q.Self) // without the fields that were left empty
 		return workspacePage.Fragment(w, r, "queue", workspace{Queue: q, Form: s.form}, ui.Into("keep", "#qkeep", ""))
 	}
