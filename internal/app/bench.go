@@ -62,7 +62,8 @@ type benchRunCmd struct {
 	Rate     float64  `help:"Also measure the minute at so many operations a second." default:"0"`
 	Out      string   `help:"Write the figures as JSON into this file." type:"path"`
 	Only     []string `help:"Only these operations." hidden:""`
-	Reuse    string   `help:"Folder of a seeded SQLite store." hidden:"" type:"path"`
+	Reuse    string   `help:"Folder of a store seeded before." hidden:"" type:"path"`
+	Database string   `help:"Address of that store on PostgreSQL." hidden:""`
 	Password string   `help:"Password of its agents." hidden:""`
 }
 
@@ -72,7 +73,7 @@ func (c *benchRunCmd) Run(e *env) error {
 		return err
 	}
 	r, err := bench.Run(e.ctx, bench.RunOptions{Program: program, Tickets: c.Tickets, Engines: c.Engines, Postgres: c.Postgres, Seconds: c.Seconds, Clients: c.Clients,
-		Rate: c.Rate, Reuse: c.Reuse, Password: c.Password, Only: c.Only, Out: e.out, Progress: e.errOut})
+		Rate: c.Rate, Reuse: c.Reuse, Database: c.Database, Password: c.Password, Only: c.Only, Out: e.out, Progress: e.errOut})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type RunOptions struct {
 	Clients  int
 	Rate     float64 // operations a second of a further round at a fixed rate; 0: none
 	Reuse    string  // folder of an SQLite store seeded before; its data is changed
+	Database string  // of that store, when it is on PostgreSQL
 	Password string  // of that store's agents
 	Only     []string
 	Out      io.Writer // what is read
@@ -128,7 +129,19 @@ func (p place) flags() []string {
 
 func newPlace(ctx context.Context, o RunOptions, engine string) (p place, err error) {
 	if o.Reuse != "" {
-		return place{dir: o.Reuse, password: o.Password, drop: func() {}}, nil
+		p = place{dir: o.Reuse, url: o.Database, password: o.Password, drop: func() {}}
+		if p.url != "" {
+			u, err := url.Parse(p.url)
+			if err != nil {
+				return p, err
+			}
+			p.name = strings.TrimPrefix(u.Path, "/")
+			if p.admin, err = sql.Open("pgx", p.url); err != nil {
+				return p, err
+			}
+			p.drop = func() { p.admin.Close() }
+		}
+		return p, nil
 	}
 	if p.dir, err = os.MkdirTemp("", "bihuan-bench-"); err != nil {
 		return p, err
