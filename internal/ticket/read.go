@@ -124,12 +124,15 @@ type Filter struct {
 
 // BuiltIn is a view everybody has.
 type BuiltIn struct {
-	Key    string
-	Group  string // mine, team
-	Icon   string
-	Alert  bool // its count is shown as a warning
-	Filter Filter
-	Perm   authz.Permission // who is offered it; "" everybody who sees tickets
+	Key   string
+	Group string // mine, team
+	Icon  string
+	Alert bool // its count is shown as a warning
+	// Unbounded views grow with the company; their count would be 99+ for ever and
+	// costs more than those of all others, so none is shown.
+	Unbounded bool
+	Filter    Filter
+	Perm      authz.Permission // who is offered it; "" everybody who sees tickets
 }
 
 func yes() *bool { b := true; return &b }
@@ -142,7 +145,7 @@ var BuiltIns = []BuiltIn{
 	{Key: "mine_overdue", Group: "mine", Icon: "alert", Alert: true, Filter: Filter{Mine: true, Open: yes(), Overdue: true}},
 	{Key: "mine_waiting", Group: "mine", Icon: "message", Filter: Filter{Mine: true, States: []State{WaitingCustomer}}},
 	{Key: "mine_confirm", Group: "mine", Icon: "check", Filter: Filter{Mine: true, States: []State{AwaitingConfirmation}}},
-	{Key: "created", Group: "mine", Icon: "edit", Filter: Filter{Created: true, Sort: ByActivity}},
+	{Key: "created", Unbounded: true, Group: "mine", Icon: "edit", Filter: Filter{Created: true, Sort: ByActivity}},
 	{Key: "watched", Group: "mine", Icon: "eye", Filter: Filter{Watched: true, Sort: ByActivity}},
 	{Key: "desk", Group: "team", Icon: "flag", Alert: true, Filter: Filter{Desk: true, Open: yes()}, Perm: PermSupervise},
 	{Key: "unassigned", Group: "team", Icon: "inbox", Filter: Filter{Unassigned: true, Open: yes()}},
@@ -150,8 +153,8 @@ var BuiltIns = []BuiltIn{
 	{Key: "overdue", Group: "team", Icon: "alert", Alert: true, Filter: Filter{Open: yes(), Overdue: true}},
 	{Key: "second", Group: "team", Icon: "refresh", Filter: Filter{Open: yes(), Second: true}},
 	{Key: "complaints", Group: "team", Icon: "flag", Filter: Filter{Open: yes(), Type: "complaint"}},
-	{Key: "finished", Group: "team", Icon: "archive", Filter: Filter{Open: no(), Sort: ByActivity}},
-	{Key: "all", Group: "team", Icon: "ticket", Filter: Filter{Sort: ByActivity}},
+	{Key: "finished", Unbounded: true, Group: "team", Icon: "archive", Filter: Filter{Open: no(), Sort: ByActivity}},
+	{Key: "all", Unbounded: true, Group: "team", Icon: "ticket", Filter: Filter{Sort: ByActivity}},
 }
 
 // FindView returns the built-in view key, else "mine".

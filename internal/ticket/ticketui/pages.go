@@ -41,13 +41,16 @@ type Rooms struct {
 	PublicURL string // where customers reach the product, for their links; "": as the request came
 }
 
-type pages struct{ Rooms }
+type pages struct {
+	Rooms
+	counts counted
+}
 
 // Routes adds the pages. Moves stand under PermView: which permission a move
 // needs depends on the verb and on who the person is to the ticket, and the
 // room's table decides.
 func Routes(rt *web.Router, rooms Rooms) {
-	p := &pages{rooms}
+	p := &pages{Rooms: rooms}
 	upload := web.MaxBody(rooms.Files.MaxBytes() + 1<<20)
 	rt.Handle("GET  /tickets", ticket.PermView, p.list)
 	rt.Handle("POST /tickets", ticket.PermCreate, p.register, upload)

@@ -241,17 +241,20 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 	return q, nil
 }
 
-// groups are the views with their live counts, and the count of the list shown.
-func (p *pages) groups(r *web.Request, s selection) (gs []viewGroup, shown string, err error) {
+// groups are the views with their live counts, and the count of the list shown;
+// held lets counts of a moment ago do.
+func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, shown string, err error) {
 	var fs []ticket.Filter
-	var links []*viewLink
-	add := func(title string, l viewLink, f ticket.Filter) {
+	var counted []bool // by view, in their order
+	add := func(title string, l viewLink, f ticket.Filter, count bool) {
 		if len(gs) == 0 || gs[len(gs)-1].Title != title {
 			gs = append(gs, viewGroup{Title: title})
 		}
 		g := &gs[len(gs)-1]
 		g.Views = append(g.Views, l)
-		fs = append(fs, f)
+		if counted = append(counted, count); count {
+			fs = append(fs, f)
+		}
 	}
 	for _, v := range ticket.BuiltIns {
 		if v.Perm != "" && !r.Actor.Can(v.Perm) {
@@ -262,23 +265,32 @@ func (p *pages) groups(r *web.Request, s selection) (gs []viewGroup, shown strin
 			k.Set("view", v.Key)
 		}
 		add(r.T("ticket.view.group."+v.Group), viewLink{Href: address("/tickets", k), Icon: v.Icon, Name: r.T("ticket.view." + v.Key), Alert: v.Alert,
-			Current: s.own == 0 && v.Key == s.view}, ticket.Filter{View: v.Key})
+			Current: s.own == 0 && v.Key == s.view}, ticket.Filter{View: v.Key}, !v.Unbounded)
 	}
 	for _, v := range s.saved {
-		add(r.T("ticket.view.group.saved"), viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: "star", Name: v.Name, Current: v.ID == s.own, Saved: v.ID}, v.Filter)
+		add(r.T("ticket.view.group.saved"), viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: "star", Name: v.Name, Current: v.ID == s.own, Saved: v.ID}, v.Filter, true)
 	}
+	var links []*viewLink
+	n := 0
 	for i := range gs {
 		for j := range gs[i].Views {
-			links = append(links, &gs[i].Views[j])
+			if counted[n] {
+				links = append(links, &gs[i].Views[j])
+			}
+			n++
 		}
 	}
 	counting := s.narrow && s.filter.Text == ""
 	if counting {
 		fs = append(fs, s.filter)
 	}
-	counts, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), fs)
-	if err != nil {
-		return nil, "", err
+	key := keyOf(r, s.saved)
+	counts, ok := p.counts.get(r, key)
+	if !ok || !held || counting {
+		if counts, err = p.Tickets.Counts(r.Context(), ticket.View(r.Actor), fs); err != nil {
+			return nil, "", err
+		}
+		p.counts.put(r, key, counts[:len(links)])
 	}
 	for i, l := range links {
 		l.Count = bounded(counts[i])
@@ -328,10 +340,10 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 		return ws, s, err
 	}
 	var count string
-	if ws.Groups, count, err = p.groups(r, s); err != nil {
+	if ws.Groups, count, err = p.groups(r, s, whole); err != nil {
 		return ws, s, err
 	}
-	if ws.Queue.Count = count; count == "" { // a search
+	if ws.Queue.Count = count; count == "" || s.filter.After == "" && ws.Queue.Next == "" { // a search, or all of it is here
 		if ws.Queue.Count, err = p.countOf(r, s, ws.Queue); err != nil {
 			return ws, s, err
 		}
