@@ -67,7 +67,7 @@ func TestFillAndRemove(t *testing.T) {
 		h.Org.Attach(web.NewSessions(d, h.Org, web.SessionConfig{Clock: c}))
 		size := Size{Customers: 60, Tickets: 150, Days: 30}
 		if testing.Short() {
-			size = Size{Customers: 40, Tickets: 100, Days: 20}
+			size = Size{Customers: 50, Tickets: 140, Days: 20}
 		}
 		f, err := Fill(h.Ctx, rooms(h), size, end)
 		h.OK(err)
