@@ -3,7 +3,6 @@ package customer
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/setting"
 )
 
 // Field is a sensitive field of a contact, or of a customer.
@@ -117,20 +117,9 @@ func maskHandle(s string) string {
 
 // RevealNeedsReason reports whether the administrator wants to know why values
 // are revealed (CUS-17).
-func (s *Service) RevealNeedsReason(ctx context.Context) (bool, error) {
-	var raw string
-	var on bool
-	err := s.db().Read().QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, RevealReasonSetting).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(raw), &on)
-	}
-	if err != nil {
-		return false, fmt.Errorf("customer: setting %s: %w", RevealReasonSetting, err)
-	}
-	return on, nil
+func (s *Service) RevealNeedsReason(ctx context.Context) (on bool, err error) {
+	err = setting.Read(ctx, s.db().Read(), RevealReasonSetting, &on)
+	return on, err
 }
 
 // Reveal returns a sensitive field of a contact in clear and records who asked

@@ -2,7 +2,6 @@ package customer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/number"
+	"bihuan/internal/setting"
 )
 
 // Settings are what an administrator decides about customers.
@@ -53,13 +53,8 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 			if f.old == f.now {
 				continue
 			}
-			raw, err := json.Marshal(f.now)
-			if err != nil {
-				return fmt.Errorf("customer: setting %s: %w", f.name, err)
-			}
-			if _, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-				f.name, string(raw), a.NowMicros()); err != nil {
-				return fmt.Errorf("customer: setting %s: %w", f.name, err)
+			if err := setting.Write(ctx, a.Tx, f.name, f.now); err != nil {
+				return err
 			}
 			changes = append(changes, event.Change{Field: f.field, Old: fmt.Sprint(f.old), New: fmt.Sprint(f.now)})
 		}

@@ -12,7 +12,6 @@ package demo
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/notify"
 	"bihuan/internal/org"
+	"bihuan/internal/setting"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 )
@@ -67,7 +67,7 @@ type Filled struct {
 const (
 	actorName = "demo"
 	// setting says how far the filling got: "filling" or "done".
-	setting = "demo"
+	settingName = "demo"
 )
 
 // The facts of this package; kinds of the audit trail.
@@ -89,23 +89,12 @@ func Present(ctx context.Context, q db.Querier) (c Counts, err error) {
 // was interrupted is not.
 func Complete(ctx context.Context, q db.Querier) (bool, error) {
 	var v string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, setting).Scan(&v)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("demo: %w", err)
-	}
-	return v == `"done"`, nil
+	err := setting.Read(ctx, q, settingName, &v)
+	return v == "done", err
 }
 
 func mark(ctx context.Context, a *action.Action, v string) error {
-	_, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, setting, `"`+v+`"`, a.NowMicros())
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
-	return nil
+	return setting.Write(ctx, a.Tx, settingName, v)
 }
 
 // Fill plays the weeks before end. The clock of r stands at end afterwards.
@@ -174,7 +163,7 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 		if n.Users, err = o.RemoveDemo(ctx, a, heir); err != nil {
 			return err
 		}
-		if _, err := a.Exec(ctx, `DELETE FROM settings WHERE name = $1`, setting); err != nil {
+		if _, err := a.Exec(ctx, `DELETE FROM settings WHERE name = $1`, settingName); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
 		if n.Any() {

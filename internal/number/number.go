@@ -11,9 +11,6 @@ package number
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +20,7 @@ import (
 
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/setting"
 )
 
 // Zone is where the company's days begin.
@@ -178,16 +176,9 @@ func Block(ctx context.Context, tx *db.Tx, name, template string, at time.Time, 
 // Setting returns the template an administrator has set under the name
 // ("customer.number_template"), or def when he has not.
 func Setting(ctx context.Context, q db.Querier, name, def string) (string, error) {
-	var raw, s string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return def, nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("number: setting %s: %w", name, err)
-	}
-	if err := json.Unmarshal([]byte(raw), &s); err != nil {
-		return "", fmt.Errorf("number: setting %s: %w", name, err)
+	var s string
+	if err := setting.Read(ctx, q, name, &s); err != nil {
+		return "", err
 	}
 	if s == "" {
 		return def, nil

@@ -7,6 +7,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/fault"
+	"bihuan/internal/setting"
 )
 
 // Company is what the company is called on screens, in the customer's portal
@@ -42,7 +43,7 @@ func (s *Service) SetCompany(ctx context.Context, actor authz.Actor, c Company) 
 			return err
 		}
 		var old Company
-		if err := readSetting(ctx, a.Tx, companySetting, &old); err != nil {
+		if err := setting.Read(ctx, a.Tx, companySetting, &old); err != nil {
 			return err
 		}
 		var d diff
@@ -52,7 +53,7 @@ func (s *Service) SetCompany(ctx context.Context, actor authz.Actor, c Company) 
 			a.Nothing()
 			return nil
 		}
-		if err := writeSetting(ctx, a.Tx, companySetting, c); err != nil {
+		if err := setting.Write(ctx, a.Tx, companySetting, c); err != nil {
 			return err
 		}
 		a.Record(about(SettingChanged, SubjectSetting, 0, Facts{Name: companySetting, Changes: d}))

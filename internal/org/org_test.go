@@ -17,6 +17,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/setting"
 	"bihuan/internal/web"
 )
 
@@ -178,7 +179,7 @@ func TestSeed(t *testing.T) {
 		}
 		// A permission of a later version is granted once.
 		h.ok(d.Write(h.ctx, func(ctx context.Context, tx *db.Tx) error {
-			return writeSetting(ctx, tx, seededSetting, []string{string(PermManage)})
+			return setting.Write(ctx, tx, seededSetting, []string{string(PermManage)})
 		}))
 		if kinds, _ = h.events(func() error { h.seed(); return nil }); kinds != Seeded {
 			t.Errorf("seed after upgrade recorded %q", kinds)

@@ -11,6 +11,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/setting"
 )
 
 // departmentsAtFirst are the departments of the manuals (ORG-1), below the first.
@@ -61,7 +62,7 @@ func (s *Service) Seed(ctx context.Context, a *action.Action) error {
 		roles[code] = id
 	}
 	var done []string
-	if err := readSetting(ctx, a.Tx, seededSetting, &done); err != nil {
+	if err := setting.Read(ctx, a.Tx, seededSetting, &done); err != nil {
 		return err
 	}
 	granted := false
@@ -81,7 +82,7 @@ func (s *Service) Seed(ctx context.Context, a *action.Action) error {
 	}
 	if granted {
 		slices.Sort(done)
-		if err := writeSetting(ctx, a.Tx, seededSetting, done); err != nil {
+		if err := setting.Write(ctx, a.Tx, seededSetting, done); err != nil {
 			return err
 		}
 	}

@@ -2,10 +2,6 @@ package org
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -13,6 +9,7 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/setting"
 )
 
 // SignInPolicy is what an administrator decides about passwords and lockout
@@ -32,38 +29,8 @@ const policySetting = "org.sign_in"
 
 func readPolicy(ctx context.Context, q db.Querier) (SignInPolicy, error) {
 	p := DefaultSignInPolicy
-	err := readSetting(ctx, q, policySetting, &p)
+	err := setting.Read(ctx, q, policySetting, &p)
 	return p, err
-}
-
-// readSetting fills v from the stored JSON and leaves it alone when there is none.
-func readSetting(ctx context.Context, q db.Querier, name string, v any) error {
-	var raw string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("org: setting %s: %w", name, err)
-	}
-	if err := json.Unmarshal([]byte(raw), v); err != nil {
-		return fmt.Errorf("org: setting %s: %w", name, err)
-	}
-	return nil
-}
-
-func writeSetting(ctx context.Context, tx *db.Tx, name string, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `
-		INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, name, string(raw), tx.NowMicros())
-	if err != nil {
-		return fmt.Errorf("org: setting %s: %w", name, err)
-	}
-	return nil
 }
 
 // Policy returns the sign-in policy in force; the sign-in pages show it to
@@ -109,7 +76,7 @@ func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p SignInPoli
 			a.Nothing()
 			return nil
 		}
-		if err := writeSetting(ctx, a.Tx, policySetting, p); err != nil {
+		if err := setting.Write(ctx, a.Tx, policySetting, p); err != nil {
 			return err
 		}
 		a.Record(about(SettingChanged, SubjectSetting, 0, Facts{Name: policySetting, Changes: d}))

@@ -16,6 +16,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/setting"
 )
 
 // trust is how long the snapshot is believed without asking the database
@@ -108,7 +109,7 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 	if o.policy, err = readPolicy(ctx, q); err != nil {
 		return nil, err
 	}
-	if err = readSetting(ctx, q, companySetting, &o.company); err != nil {
+	if err = setting.Read(ctx, q, companySetting, &o.company); err != nil {
 		return nil, err
 	}
 	each := func(what, query string, f func(rows *sql.Rows) error) error {

@@ -2,10 +2,6 @@ package portal
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +10,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/org"
+	"bihuan/internal/setting"
 )
 
 // Settings are what an administrator decides about the portal.
@@ -35,18 +32,8 @@ const SettingsChanged = "portal.settings_changed"
 // Settings returns what is in force.
 func (s *Service) Settings(ctx context.Context) (Settings, error) {
 	st := DefaultSettings()
-	var raw string
-	err := s.run.DB().Read().QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, settingName).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return st, nil
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(raw), &st)
-	}
-	if err != nil {
-		return st, fmt.Errorf("portal: settings: %w", err)
-	}
-	return st, nil
+	err := setting.Read(ctx, s.run.DB().Read(), settingName, &st)
+	return st, err
 }
 
 // SetSettings changes them.
@@ -65,16 +52,9 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 	if err := e.OrNil(); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(st)
-	if err != nil {
-		return err
-	}
 	return s.run.Do(ctx, actor, "portal.set_settings", func(ctx context.Context, a *action.Action) error {
-		_, err := a.Exec(ctx, `
-			INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, settingName, string(raw), a.NowMicros())
-		if err != nil {
-			return fmt.Errorf("portal: settings: %w", err)
+		if err := setting.Write(ctx, a.Tx, settingName, st); err != nil {
+			return err
 		}
 		a.Record(event.Event{Kind: SettingsChanged, Subject: event.Subject{Type: "setting"}, Data: st})
 		return nil

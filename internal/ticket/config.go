@@ -2,19 +2,18 @@ package ticket
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"bihuan/internal/db"
 	"bihuan/internal/search"
+	"bihuan/internal/setting"
 )
 
-// setting is how Config is stored: durations in hours.
-type setting struct {
+// stored is how Config is stored: durations in hours.
+type stored struct {
 	NumberTemplate string `json:"number_template"`
 	BadStars       int    `json:"bad_stars"`
 	ReopenHours    int    `json:"reopen_hours"`
@@ -26,17 +25,9 @@ const settingName = "ticket"
 
 func (s *Service) readConfig(ctx context.Context, q db.Querier) (Config, error) {
 	c := DefaultConfig()
-	var raw string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, settingName).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, nil
-	}
-	if err != nil {
-		return c, fmt.Errorf("ticket: settings: %w", err)
-	}
-	var st setting
-	if err := json.Unmarshal([]byte(raw), &st); err != nil {
-		return c, fmt.Errorf("ticket: settings: %w", err)
+	var st stored
+	if err := setting.Read(ctx, q, settingName, &st); err != nil {
+		return c, err
 	}
 	if st.NumberTemplate != "" {
 		c.NumberTemplate = st.NumberTemplate

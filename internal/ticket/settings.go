@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/number"
+	"bihuan/internal/setting"
 	"bihuan/internal/sla"
 )
 
@@ -255,13 +256,8 @@ func (s *Service) SetConfig(ctx context.Context, actor authz.Actor, c Config) er
 		if err != nil {
 			return nil, err
 		}
-		raw, err := marshal(setting{c.NumberTemplate, c.BadStars, int(c.ReopenWindow / time.Hour), int(c.RatingChange / time.Hour), c.RefuseVague})
-		if err != nil {
+		if err := setting.Write(ctx, a.Tx, settingName, stored{c.NumberTemplate, c.BadStars, int(c.ReopenWindow / time.Hour), int(c.RatingChange / time.Hour), c.RefuseVague}); err != nil {
 			return nil, err
-		}
-		if _, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-			settingName, raw, a.NowMicros()); err != nil {
-			return nil, fmt.Errorf("ticket: settings: %w", err)
 		}
 		for _, f := range []struct {
 			name     string

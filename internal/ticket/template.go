@@ -2,10 +2,6 @@ package ticket
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +11,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/setting"
 )
 
 // Templates are the words in which the customer is told of his ticket, by what
@@ -38,17 +35,9 @@ func MessageTemplates(ctx context.Context, q db.Querier, l i18n.Lang) (Templates
 	for _, p := range TemplatePurposes {
 		t[p] = i18n.T(l, "ticket.template."+p)
 	}
-	var raw string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, templateSetting).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return t, nil
-	}
 	own := Templates{}
-	if err == nil {
-		err = json.Unmarshal([]byte(raw), &own)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ticket: templates: %w", err)
+	if err := setting.Read(ctx, q, templateSetting, &own); err != nil {
+		return nil, err
 	}
 	for p, s := range own {
 		if s != "" {
@@ -104,13 +93,8 @@ func (s *Service) SetTemplates(ctx context.Context, actor authz.Actor, in Templa
 		if err := e.OrNil(); err != nil {
 			return nil, err
 		}
-		raw, err := marshal(keep)
-		if err != nil {
+		if err := setting.Write(ctx, a.Tx, templateSetting, keep); err != nil {
 			return nil, err
-		}
-		if _, err := a.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-			templateSetting, raw, a.NowMicros()); err != nil {
-			return nil, fmt.Errorf("ticket: templates: %w", err)
 		}
 		return out, nil
 	})
