@@ -60,13 +60,18 @@ func (i Info) Decode(v any) error {
 
 // Opts of Enqueue; the zero value runs the job as soon as possible.
 type Opts struct {
-	At          time.Time // not before; zero: now
+	At          time.Time // not before; zero: at once
 	UniqueKey   string    // at most one unfinished job has it
 	MaxAttempts int       // 0: 10
 	By          int64     // user who asked for it
 }
 
 const defaultAttempts = 10
+
+// atOnce is due whatever the machine's clock is set to: work that was to be done
+// at once does not wait because somebody set the clock back after it was asked
+// for.
+var atOnce = time.UnixMicro(1)
 
 // Enqueue adds a job in tx and returns its id. While an unfinished job has the
 // same UniqueKey nothing is added and the id of that job is returned.
@@ -76,7 +81,7 @@ func (q *Queue) Enqueue(ctx context.Context, tx *db.Tx, kind string, args any, o
 		return 0, fmt.Errorf("job: arguments of %s: %w", kind, err)
 	}
 	if o.At.IsZero() {
-		o.At = tx.Now
+		o.At = atOnce
 	}
 	if o.MaxAttempts == 0 {
 		o.MaxAttempts = defaultAttempts
@@ -121,7 +126,7 @@ func (q *Queue) Retry(ctx context.Context, tx *db.Tx, id int64) error {
 	var same int64
 	err := tx.QueryRow(ctx, `
 		UPDATE jobs SET state = 'available', attempt = 0, scheduled_at = $1, finished_at = 0
-		WHERE id = $2 AND state IN ('discarded', 'cancelled') RETURNING id`, tx.NowMicros(), id).Scan(&same)
+		WHERE id = $2 AND state IN ('discarded', 'cancelled') RETURNING id`, db.Micros(atOnce), id).Scan(&same)
 	if errors.Is(err, sql.ErrNoRows) {
 		return over(ctx, tx, id)
 	}

@@ -478,3 +478,18 @@ func TestDuties(t *testing.T) {
 		}
 	})
 }
+
+// What was to be done at once is done at once, also when the machine's clock has
+// been set back meanwhile.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
+		q := job.New(d, job.Config{})
+		q.Add(job.Worker{Kind: "mail", Handle: func(context.Context, *job.Job) error { return nil }})
+		enqueue(t, d, q, "mail", 1, job.Opts{})
+		c.Set(c.Now().Add(-time.Hour))
+		if n, err := q.RunDue(context.Background()); n != 1 || err != nil {
+			t.Errorf("%d jobs run, %v", n, err)
+		}
+	})
+}

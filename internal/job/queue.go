@@ -402,7 +402,7 @@ func (q *Queue) settle(ctx context.Context, j *Job, err error, stopped bool) err
 		switch {
 		case err == nil:
 		case stopped:
-			state, attempt, at, finished, text = Available, attempt-1, tx.NowMicros(), 0, j.LastError
+			state, attempt, at, finished, text = Available, attempt-1, db.Micros(atOnce), 0, j.LastError
 		case errors.As(err, &later):
 			state, attempt, at, finished, text = Available, attempt-1, db.Micros(tx.Now.Add(time.Duration(later))), 0, j.LastError
 		case errors.As(err, new(discard)) || j.Attempt >= j.MaxAttempts:
