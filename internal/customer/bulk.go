@@ -492,7 +492,7 @@ func (s *Service) Targets(ctx context.Context, q db.Querier, sc authz.Scope, ids
 	type found struct{ number, external, key string }
 	look := func(column, in string, args []any, add func(found, Target)) error {
 		a := db.Args{Values: args}
-		where := sc.Where(&a, scopeColumns)
+		where := within(sc, &a)
 		rows, err := q.Query(ctx, `
 			SELECT c.id, c.number, c.external_id, c.name_key, c.name, c.type, c.level,
 			       COALESCE((SELECT MIN(x.id) FROM contacts x WHERE x.customer_id = c.id AND x.is_primary = 1 AND x.active = 1), 0)

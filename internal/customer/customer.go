@@ -47,6 +47,10 @@ type Customer struct {
 	USCC           string
 	Industry       string // code of GB/T 4754
 	Level          Level
+	Grade          string // a, b, c; "" not graded
+	Stage          string // potential, interested, active, dormant, lost
+	StageAt        time.Time
+	ParentID       int64 // the company it belongs to; 0 none
 	Source         string
 	Region         string
 	Address        string // masked
@@ -62,6 +66,9 @@ type Customer struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	ActivityAt     time.Time
+	PlannedAt      time.Time // the next follow-up; zero: none is planned
+	VerifiedAt     time.Time // zero: never
+	VerifyAt       time.Time // when the profile is to be confirmed next; zero: not set
 	OpenTickets    int64
 	TotalTickets   int64
 	Ratings        int64
@@ -100,6 +107,7 @@ type Contact struct {
 	Name       string
 	Gender     string
 	Position   string
+	Role       string // decision, business, technical, finance, user; "" unknown
 	Phone      string
 	Email      string
 	Wechat     string

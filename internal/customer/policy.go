@@ -2,6 +2,7 @@ package customer
 
 import (
 	"bihuan/internal/authz"
+	"bihuan/internal/db"
 	"bihuan/internal/org"
 )
 
@@ -56,3 +57,9 @@ var scopeColumns = authz.Columns{Owners: []string{"c.owner_id", "c.created_by"},
 
 // View returns the scope in which actor sees customers.
 func View(actor authz.Actor) authz.Scope { return authz.For(actor, PermView) }
+
+// within is the SQL condition on customers c that sc covers them. Who was deleted
+// or erased is in nobody's scope: what is left of him stands for old tickets.
+func within(sc authz.Scope, a *db.Args) string {
+	return "(" + sc.Where(a, scopeColumns) + ") AND c.gone = 0"
+}

@@ -52,19 +52,20 @@ func (s *Service) Card(ctx context.Context, q db.Querier, id int64) (Customer, e
 	return s.load(ctx, q, id)
 }
 
-const profileColumns = `c.id, c.number, c.type, c.name, COALESCE(c.uscc, ''), c.industry, c.level, c.source, c.region, c.address_masked, c.website, c.remark,
-	c.owner_id, COALESCE(u.name, ''), c.department_id, d.name, c.first_contact_at, c.created_by, c.created_by_name, c.created_at, c.updated_at, c.activity_at,
+const profileColumns = `c.id, c.number, c.type, c.name, COALESCE(c.uscc, ''), c.industry, c.level, c.grade, c.stage, c.stage_at, c.parent_id, c.source, c.region, c.address_masked, c.website, c.remark,
+	c.owner_id, COALESCE(u.name, ''), c.department_id, d.name, c.first_contact_at, c.created_by, c.created_by_name, c.created_at, c.updated_at, c.activity_at, c.planned_at, c.verified_at, c.verify_at,
 	c.open_tickets, c.total_tickets, c.ratings, c.rating_sum, c.duplicate_reason, c.demo, c.version`
 
 const profileTables = `customers c JOIN departments d ON d.id = c.department_id LEFT JOIN users u ON u.id = c.owner_id`
 
 func scanProfile(row interface{ Scan(...any) error }) (c Customer, err error) {
-	var first, created, updated, activity int64
+	var first, created, updated, activity, staged, planned, verified, verify int64
 	var demo int
-	err = row.Scan(&c.ID, &c.Number, (*string)(&c.Type), &c.Name, &c.USCC, &c.Industry, (*string)(&c.Level), &c.Source, &c.Region, &c.Address, &c.Website, &c.Remark,
-		&c.OwnerID, &c.OwnerName, &c.DepartmentID, &c.DepartmentName, &first, &c.CreatedBy, &c.CreatedByName, &created, &updated, &activity,
+	err = row.Scan(&c.ID, &c.Number, (*string)(&c.Type), &c.Name, &c.USCC, &c.Industry, (*string)(&c.Level), &c.Grade, &c.Stage, &staged, &c.ParentID, &c.Source, &c.Region, &c.Address, &c.Website, &c.Remark,
+		&c.OwnerID, &c.OwnerName, &c.DepartmentID, &c.DepartmentName, &first, &c.CreatedBy, &c.CreatedByName, &created, &updated, &activity, &planned, &verified, &verify,
 		&c.OpenTickets, &c.TotalTickets, &c.Ratings, &c.RatingSum, &c.DuplicateReason, &demo, &c.Version)
 	c.FirstContactAt, c.CreatedAt, c.UpdatedAt, c.ActivityAt, c.Demo = db.FromMicros(first), db.FromMicros(created), db.FromMicros(updated), db.FromMicros(activity), demo != 0
+	c.StageAt, c.PlannedAt, c.VerifiedAt, c.VerifyAt = db.FromMicros(staged), db.FromMicros(planned), db.FromMicros(verified), db.FromMicros(verify)
 	return c, err
 }
 
@@ -94,7 +95,7 @@ func (s *Service) load(ctx context.Context, q db.Querier, id int64) (Customer, e
 
 func (s *Service) contacts(ctx context.Context, q db.Querier, where string, args ...any) ([]Contact, error) {
 	rows, err := q.Query(ctx, `
-		SELECT   id, customer_id, name, gender, position, phone_masked, email_masked, wechat_masked, is_primary, active
+		SELECT   id, customer_id, name, gender, position, role, phone_masked, email_masked, wechat_masked, is_primary, active
 		FROM     contacts
 		WHERE    active = 1 AND `+where+`
 		ORDER BY customer_id, is_primary DESC, id
@@ -107,7 +108,7 @@ func (s *Service) contacts(ctx context.Context, q db.Querier, where string, args
 	for rows.Next() {
 		var c Contact
 		var primary, active int
-		if err := rows.Scan(&c.ID, &c.CustomerID, &c.Name, &c.Gender, &c.Position, &c.Phone, &c.Email, &c.Wechat, &primary, &active); err != nil {
+		if err := rows.Scan(&c.ID, &c.CustomerID, &c.Name, &c.Gender, &c.Position, &c.Role, &c.Phone, &c.Email, &c.Wechat, &primary, &active); err != nil {
 			return nil, fmt.Errorf("customer: contacts: %w", err)
 		}
 		c.Primary, c.Active = primary != 0, active != 0
@@ -121,9 +122,9 @@ func (s *Service) contacts(ctx context.Context, q db.Querier, where string, args
 func (s *Service) Contact(ctx context.Context, q db.Querier, id int64) (c Contact, err error) {
 	var primary, active int
 	err = q.QueryRow(ctx, `
-		SELECT id, customer_id, name, gender, position, phone_masked, email_masked, wechat_masked, is_primary, active
+		SELECT id, customer_id, name, gender, position, role, phone_masked, email_masked, wechat_masked, is_primary, active
 		FROM   contacts WHERE id = $1`, id).
-		Scan(&c.ID, &c.CustomerID, &c.Name, &c.Gender, &c.Position, &c.Phone, &c.Email, &c.Wechat, &primary, &active)
+		Scan(&c.ID, &c.CustomerID, &c.Name, &c.Gender, &c.Position, &c.Role, &c.Phone, &c.Email, &c.Wechat, &primary, &active)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, notFound()
 	}
@@ -237,7 +238,7 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	}
 	var a db.Args
 	branch := func(of string) string {
-		where := of + f.where(&a)
+		where := of + " AND c.gone = 0" + f.where(&a)
 		if paged {
 			where += " AND (" + key + ", c.id) " + cmp + " (" + a.Add(at) + ", " + a.Add(id) + ")"
 		}
@@ -247,7 +248,7 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	var query string
 	arms := len(sc.Departments()) + 2
 	if sc.Everything() || f.Sort == ByCreated || arms > maxBranches {
-		query = branch(sc.Where(&a, scopeColumns))
+		query = branch("(" + sc.Where(&a, scopeColumns) + ")")
 	} else {
 		var parts []string
 		arm := func(cond string) {

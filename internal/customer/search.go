@@ -115,7 +115,7 @@ func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
 		return
 	}
 	var a db.Args
-	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + p.sc.Where(&a, scopeColumns) + ` LIMIT ` + a.Add(probe)
+	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + within(p.sc, &a) + ` LIMIT ` + a.Add(probe)
 	rows, err := p.q.Query(p.ctx, query, a.Values...)
 	if err != nil {
 		p.err = fmt.Errorf("customer: search by %s: %w", by, err)
@@ -345,7 +345,7 @@ func (s *Service) similar(ctx context.Context, q db.Querier, sc authz.Scope, nam
 		if !ok {
 			continue
 		}
-		rows, err := q.Query(ctx, `SELECT c.id, c.name_key FROM customers c WHERE c.id IN (SELECT id FROM (`+sub+`) m) AND `+sc.Where(&a, scopeColumns)+
+		rows, err := q.Query(ctx, `SELECT c.id, c.name_key FROM customers c WHERE c.id IN (SELECT id FROM (`+sub+`) m) AND `+within(sc, &a)+
 			` LIMIT `+a.Add(5*probe), a.Values...)
 		if err != nil {
 			return nil, fmt.Errorf("customer: similar names: %w", err)

@@ -174,7 +174,7 @@ func (s *Service) reveal(ctx context.Context, actor authz.Actor, contactID, cust
 			query = `SELECT c.id, c.address_sealed, c.address_masked FROM customers c WHERE c.id = ` + args.Add(customerID)
 		}
 		if via == nil {
-			query += ` AND ` + View(a.Actor).Where(&args, scopeColumns)
+			query += ` AND ` + within(View(a.Actor), &args)
 		}
 		var of int64
 		var value []byte
@@ -211,7 +211,7 @@ func notFound() error { return fault.New(fault.NotFound, "customer.not_found") }
 // has found him in the actor's view.
 func (s *Service) covers(ctx context.Context, q db.Querier, sc authz.Scope, id int64, p authz.Permission) error {
 	var args db.Args
-	query := `SELECT 1 FROM customers c WHERE c.id = ` + args.Add(id) + ` AND ` + sc.Where(&args, scopeColumns)
+	query := `SELECT 1 FROM customers c WHERE c.id = ` + args.Add(id) + ` AND ` + within(sc, &args)
 	var one int
 	err := q.QueryRow(ctx, query, args.Values...).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -177,8 +177,8 @@ func (s *Service) SetTags(ctx context.Context, actor authz.Actor, ids, add, remo
 			return err
 		}
 		var args db.Args
-		query := `SELECT c.id FROM customers c WHERE c.id IN (` + args.AddInts(ids) + `) AND ` + View(a.Actor).Where(&args, scopeColumns) +
-			` AND ` + authz.For(a.Actor, PermTag).Where(&args, scopeColumns) + ` ORDER BY c.id`
+		query := `SELECT c.id FROM customers c WHERE c.id IN (` + args.AddInts(ids) + `) AND ` + within(View(a.Actor), &args) +
+			` AND ` + within(authz.For(a.Actor, PermTag), &args) + ` ORDER BY c.id`
 		mine, err := queryIDs(ctx, a, query, args.Values...)
 		if err != nil {
 			return fmt.Errorf("customer: tag: %w", err)

@@ -18,6 +18,10 @@ CREATE TABLE customers (
 	uscc             TEXT,
 	industry         TEXT     NOT NULL DEFAULT '',
 	level            TEXT     NOT NULL DEFAULT 'normal' CHECK (level IN ('normal', 'vip', 'strategic')),
+	grade            TEXT     NOT NULL DEFAULT '' CHECK (grade IN ('', 'a', 'b', 'c')), -- value; '' not graded yet
+	stage            TEXT     NOT NULL DEFAULT 'potential' CHECK (stage IN ('potential', 'interested', 'active', 'dormant', 'lost')),
+	stage_at         BIGINT   NOT NULL DEFAULT 0, -- since when
+	parent_id        BIGINT   NOT NULL DEFAULT 0, -- the company it belongs to; 0 none
 	source           TEXT     NOT NULL DEFAULT '',
 	region           TEXT     NOT NULL DEFAULT '',
 	address_sealed   BYTES,
@@ -32,6 +36,10 @@ CREATE TABLE customers (
 	created_at       BIGINT   NOT NULL,
 	updated_at       BIGINT   NOT NULL,
 	activity_at      BIGINT   NOT NULL,
+	planned_at       BIGINT   NOT NULL DEFAULT 0, -- next follow-up that is planned; 0 none
+	verified_at      BIGINT   NOT NULL DEFAULT 0, -- when the profile was last confirmed; 0 never
+	verify_at        BIGINT   NOT NULL DEFAULT 0, -- when it is to be confirmed next; 0 not set
+	gone             SMALLINT NOT NULL DEFAULT 0, -- 1: deleted or erased; what is left stands for old tickets only
 	open_tickets     BIGINT   NOT NULL DEFAULT 0,
 	total_tickets    BIGINT   NOT NULL DEFAULT 0,
 	ratings          BIGINT   NOT NULL DEFAULT 0,
@@ -51,6 +59,10 @@ CREATE INDEX customers_department ON customers (department_id, activity_at, id);
 CREATE INDEX customers_owner ON customers (owner_id, activity_at, id);
 CREATE INDEX customers_created_by ON customers (created_by, activity_at, id);
 CREATE INDEX customers_created ON customers (created_at, id);
+CREATE INDEX customers_stage ON customers (stage, activity_at, id);
+CREATE INDEX customers_grade ON customers (grade, activity_at, id);
+CREATE INDEX customers_verify ON customers (verify_at, id) WHERE verify_at > 0;
+CREATE INDEX customers_parent ON customers (parent_id) WHERE parent_id > 0;
 CREATE INDEX customers_external ON customers (external_id) WHERE external_id <> '';
 
 CREATE TABLE contacts (
@@ -60,6 +72,7 @@ CREATE TABLE contacts (
 	initials      TEXT     NOT NULL DEFAULT '',
 	gender        TEXT     NOT NULL DEFAULT '' CHECK (gender IN ('', 'male', 'female')),
 	position      TEXT     NOT NULL DEFAULT '',
+	role          TEXT     NOT NULL DEFAULT '', -- what he is asked for: decision, business, technical, finance, user; '' unknown
 	phone_sealed  BYTES,
 	phone_masked  TEXT     NOT NULL DEFAULT '',
 	phone_index   BYTES,
@@ -73,6 +86,8 @@ CREATE TABLE contacts (
 	wechat_index  BYTES,
 	is_primary    SMALLINT NOT NULL DEFAULT 0,
 	active        SMALLINT NOT NULL DEFAULT 1,
+	left_at       BIGINT   NOT NULL DEFAULT 0, -- when he stopped being a contact here
+	moved_to      BIGINT   NOT NULL DEFAULT 0, -- the contact he is now, at another company
 	created_at    BIGINT   NOT NULL,
 	updated_at    BIGINT   NOT NULL,
 	version       BIGINT   NOT NULL DEFAULT 1
