@@ -156,7 +156,8 @@ const RevealReasonSetting = "customer.reveal_reason"
 type Service struct {
 	run     *action.Runner
 	keys    *crypt.Keeper
-	tickets Tickets // nil until ShowTickets
+	tickets Tickets       // nil until ShowTickets
+	levels  LevelApproval // nil: changes of level are done at once
 }
 
 // New returns the room on the runner's store. keys seal the sensitive fields.
