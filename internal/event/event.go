@@ -3,8 +3,10 @@
 // chain in which tampering shows (GOV-1).
 //
 // What always holds: an event is written in the transaction of the change it
-// tells of; seq grows by one in the order of commits; nothing here updates or
-// deletes a sealed event.
+// tells of; seq grows by one in the order of commits; nothing here deletes a
+// sealed event, or changes what happened, when and by whom. The one change there
+// is takes a person's data out of its words and leaves a fact of its own in the
+// chain ([Redact]).
 package event
 
 import (
@@ -61,6 +63,8 @@ type Stored struct {
 	Data      json.RawMessage
 	PrevHash  []byte
 	Hash      []byte
+	Salt      []byte // keeps the hash from being guessed once the words are gone; nil when redacted
+	Redacted  bool   // a person's data has been taken out
 }
 
 // Decode reads Data into v.
@@ -81,24 +85,25 @@ func Append(ctx context.Context, tx *db.Tx, actor authz.Actor, action string, e 
 		}
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, salt)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		tx.NowMicros(), e.Kind, e.Subject.Type, e.Subject.ID, string(actor.Kind), actor.ID, actor.Name, action,
-		actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data))
+		actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data), newSalt())
 	if err != nil {
 		return fmt.Errorf("event: record %s: %w", e.Kind, err)
 	}
 	return nil
 }
 
-const columns = `id, COALESCE(seq, 0), at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, prev_hash, hash`
+const columns = `id, COALESCE(seq, 0), at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, prev_hash, hash, salt, redacted`
 
 func scan(rows *sql.Rows) (Stored, error) {
 	var s Stored
 	var data string
+	var redacted int
 	err := rows.Scan(&s.ID, &s.Seq, &s.At, &s.Kind, &s.Subject.Type, &s.Subject.ID, (*string)(&s.ActorKind), &s.ActorID, &s.ActorName,
-		&s.Action, &s.IP, &s.Session, &s.UserAgent, &s.Reason, &data, &s.PrevHash, &s.Hash)
-	s.Data = json.RawMessage(data)
+		&s.Action, &s.IP, &s.Session, &s.UserAgent, &s.Reason, &data, &s.PrevHash, &s.Hash, &s.Salt, &redacted)
+	s.Data, s.Redacted = json.RawMessage(data), redacted != 0
 	return s, err
 }
 
@@ -196,6 +201,9 @@ func (s Stored) sum(prev []byte) []byte {
 	for _, v := range []string{s.Kind, s.Subject.Type, string(s.ActorKind), s.ActorName, s.Action, s.IP, s.Session, s.UserAgent, s.Reason, string(s.Data)} {
 		str(v)
 	}
+	if len(s.Salt) > 0 {
+		str(string(s.Salt))
+	}
 	return h.Sum(nil)
 }
 
@@ -251,12 +259,14 @@ type Report struct {
 	BrokenAt int64  // seq of the first event that does not fit; 0: the chain is whole
 	Why      string
 	Unsealed int64 // recorded but not yet in the chain
+	Redacted int64 // out of which a person's data was taken, each with a fact that says so
 }
 
 // Verify recomputes the whole chain.
 func Verify(ctx context.Context, q db.Querier) (Report, error) {
 	var r Report
 	var prev []byte
+	redacted, vouched := map[int64]string{}, map[int64]string{}
 	for {
 		evs, err := After(ctx, q, r.Events, 1000)
 		if err != nil {
@@ -268,6 +278,10 @@ func Verify(ctx context.Context, q db.Querier) (Report, error) {
 				r.BrokenAt, r.Why = r.Events+1, "missing"
 			case !bytes.Equal(s.PrevHash, prev):
 				r.BrokenAt, r.Why = s.Seq, "does not follow the one before"
+			case s.Redacted:
+				// Its words are gone, so its hash cannot be computed; the next event
+				// still builds on it, and a later one vouches for what is left.
+				redacted[s.Seq] = s.digest()
 			case !bytes.Equal(s.Hash, s.sum(prev)):
 				r.BrokenAt, r.Why = s.Seq, "changed after it was recorded"
 			}
@@ -276,10 +290,23 @@ func Verify(ctx context.Context, q db.Querier) (Report, error) {
 			}
 			r.Events++
 			prev = s.Hash
+			if s.Kind == RedactedKind && !s.Redacted {
+				if err := vouch(s, vouched); err != nil {
+					return r, err
+				}
+			}
 		}
 		if len(evs) == 0 {
 			break
 		}
+	}
+	for seq, digest := range redacted {
+		if r.Redacted++; vouched[seq] != digest && (r.BrokenAt == 0 || seq < r.BrokenAt) {
+			r.BrokenAt, r.Why = seq, "changed after it was recorded"
+		}
+	}
+	if r.BrokenAt != 0 {
+		return r, nil
 	}
 	r.Head = prev
 	err := q.QueryRow(ctx, `SELECT COUNT(*) FROM events WHERE seq IS NULL`).Scan(&r.Unsealed)

@@ -14,7 +14,7 @@ func AppendAll(ctx context.Context, tx *db.Tx, actor authz.Actor, action string,
 	if len(es) == 1 {
 		return Append(ctx, tx, actor, action, es[0])
 	}
-	const width = 13
+	const width = 14
 	values := make([]any, 0, len(es)*width)
 	for _, e := range es {
 		data := []byte("{}")
@@ -25,10 +25,10 @@ func AppendAll(ctx context.Context, tx *db.Tx, actor authz.Actor, action string,
 			}
 		}
 		values = append(values, tx.NowMicros(), e.Kind, e.Subject.Type, e.Subject.ID, string(actor.Kind), actor.ID, actor.Name, action,
-			actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data))
+			actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data), newSalt())
 	}
 	err := tx.InsertMany(ctx, `
-		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data)`, "", width, values)
+		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, salt)`, "", width, values)
 	if err != nil {
 		return fmt.Errorf("event: record %d: %w", len(es), err)
 	}
