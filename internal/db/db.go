@@ -70,6 +70,7 @@ type DB struct {
 	wconn   *sql.Conn
 	wstmts  *prepared
 	queue   chan *request
+	alone   chan *alone
 	stop    chan struct{}
 	done    chan struct{}
 	closing sync.Once
@@ -206,7 +207,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	r.SetMaxOpenConns(n)
 	r.SetMaxIdleConns(n)
 	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, path: path, pool: r, writer: w, wconn: conn,
-		queue: make(chan *request, 256), stop: make(chan struct{}), done: make(chan struct{})}
+		queue: make(chan *request, 256), alone: make(chan *alone), stop: make(chan struct{}), done: make(chan struct{})}
 	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
 	d.wstmts = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return conn.PrepareContext(ctx, q) })
 	go d.writeLoop()
@@ -543,6 +544,8 @@ func (d *DB) writeLoop() {
 		select {
 		case req := <-d.queue:
 			d.batch(req)
+		case a := <-d.alone:
+			a.done <- a.do(a.ctx, d.wconn)
 		case <-d.stop:
 			for {
 				req := d.next()
