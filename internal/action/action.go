@@ -77,3 +77,14 @@ func (r *Runner) Do(ctx context.Context, actor authz.Actor, name string, fn func
 	}
 	return err
 }
+
+// Within runs fn as an action inside a transaction under way, for listeners:
+// what fn recorded is written with the cursor that moves on. Nothing recorded is
+// no error here.
+func Within(ctx context.Context, tx *db.Tx, actor authz.Actor, name string, fn func(ctx context.Context, a *Action) error) error {
+	a := &Action{Tx: tx, Actor: actor, name: name}
+	if err := fn(ctx, a); err != nil {
+		return err
+	}
+	return event.AppendAll(ctx, tx, actor, name, a.facts)
+}

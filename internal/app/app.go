@@ -20,6 +20,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/api"
 	v1 "bihuan/internal/api/v1"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
@@ -61,6 +62,7 @@ type App struct {
 	Follower  *event.Follower
 	Keys      *crypt.Keeper
 	Org       *org.Service
+	Approvals *approval.Service
 	Customers *customer.Service
 	Tickets   *ticket.Service
 	Clocks    *sla.Service
@@ -142,6 +144,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The rooms.
 	organisation := org.New(run)
+	approvals := approval.NewService(run, organisation)
 	customers := customer.New(run, keys)
 	clocks := sla.New(run)
 	tickets := ticket.New(run, organisation, customers, files, keys, clocks)
@@ -156,6 +159,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
 	follower.Listen(notices.Listener())
+	follower.Listen(approvals.Listener())
 	follower.Tail(ticketui.Live(tickets, broker))
 
 	// The face.
@@ -176,7 +180,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Org: organisation, Customers: customers, Tickets: tickets, Clocks: clocks,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.routes()
 	a.duties()
@@ -303,6 +307,7 @@ func (a *App) gauges() {
 
 // duties are what the product does by itself now and then.
 func (a *App) duties() {
+	a.Duties.Every("approvals", time.Minute, func(ctx context.Context) error { _, err := a.Approvals.Sweep(ctx); return err })
 	a.Duties.Every("archive", time.Hour, func(ctx context.Context) error {
 		for {
 			n, err := a.Tickets.Archive(ctx, 200)

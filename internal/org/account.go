@@ -79,6 +79,7 @@ func (s *Service) SetLang(ctx context.Context, actor authz.Actor, l i18n.Lang) e
 // Presence is whether a person can be given work, and who stands in for him.
 type Presence struct {
 	Availability Availability
+	AwayFrom     time.Time // zero: at once
 	AwayUntil    time.Time // zero: here
 	DelegateID   int64     // 0: nobody
 }
@@ -106,6 +107,11 @@ func (s *Service) SetPresence(ctx context.Context, actor authz.Actor, userID int
 		if !in.AwayUntil.IsZero() && !in.AwayUntil.After(a.Now) && !in.AwayUntil.Equal(u.AwayUntil) {
 			f.Field("away_until", "org.availability.away_past")
 		}
+		if in.AwayUntil.IsZero() {
+			in.AwayFrom = time.Time{}
+		} else if !in.AwayFrom.IsZero() && !in.AwayFrom.Before(in.AwayUntil) {
+			f.Field("away_from", "org.availability.away_order")
+		}
 		if in.DelegateID != 0 {
 			if p := o.users[in.DelegateID]; p == nil || !p.Active && in.DelegateID != u.DelegateID {
 				f.Field("delegate", "org.availability.delegate_unknown")
@@ -118,14 +124,15 @@ func (s *Service) SetPresence(ctx context.Context, actor authz.Actor, userID int
 		}
 		var d diff
 		d.add("availability", string(u.Availability), string(in.Availability))
+		d.add("away_from", stamp(u.AwayFrom), stamp(in.AwayFrom))
 		d.add("away_until", stamp(u.AwayUntil), stamp(in.AwayUntil))
 		d.add("delegate", o.userName(u.DelegateID), o.userName(in.DelegateID))
 		if len(d) == 0 {
 			a.Nothing()
 			return nil
 		}
-		_, err = a.Exec(ctx, `UPDATE users SET availability = $1, away_until = $2, delegate_id = $3 WHERE id = $4`,
-			string(in.Availability), db.Micros(in.AwayUntil), in.DelegateID, userID)
+		_, err = a.Exec(ctx, `UPDATE users SET availability = $1, away_from = $2, away_until = $3, delegate_id = $4 WHERE id = $5`,
+			string(in.Availability), db.Micros(in.AwayFrom), db.Micros(in.AwayUntil), in.DelegateID, userID)
 		if err != nil {
 			return fmt.Errorf("org: presence of %d: %w", userID, err)
 		}

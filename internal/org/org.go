@@ -47,9 +47,10 @@ type User struct {
 	Active       bool
 	MustChange   bool // the password was given by somebody else
 	Availability Availability
-	Capacity     int64 // open tickets he can carry; 0: none are routed to him
-	AwayUntil    time.Time
-	DelegateID   int64 // who stands in for him while he is away
+	Capacity     int64     // open tickets he can carry; 0: none are routed to him
+	AwayFrom     time.Time // zero: at once
+	AwayUntil    time.Time // zero: not away
+	DelegateID   int64     // who stands in for him while he is away
 	Lang         i18n.Lang
 	LockedUntil  time.Time
 	LastSignInAt time.Time
@@ -59,7 +60,7 @@ type User struct {
 }
 
 // Away reports whether the person is out of office at now.
-func (u User) Away(now time.Time) bool { return u.AwayUntil.After(now) }
+func (u User) Away(now time.Time) bool { return u.AwayUntil.After(now) && !u.AwayFrom.After(now) }
 
 // Locked reports whether sign-in is refused at now after too many wrong passwords.
 func (u User) Locked(now time.Time) bool { return u.LockedUntil.After(now) }

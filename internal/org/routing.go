@@ -98,6 +98,24 @@ func (s *Service) StandIn(ctx context.Context, q db.Querier, userID int64) (int6
 	return userID, nil
 }
 
+// StandsInFor returns the active colleagues who are away now and have named the
+// user as their delegate, by id.
+func (s *Service) StandsInFor(ctx context.Context, q db.Querier, userID int64) ([]int64, error) {
+	o, err := s.current(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	now := s.d.Clock().Now()
+	var out []int64
+	for id, u := range o.users {
+		if u.DelegateID == userID && id != userID && u.Active && u.Away(now) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
 // Holders returns the active users holding perm, by id: whom to tell.
 func (s *Service) Holders(ctx context.Context, q db.Querier, perm authz.Permission) ([]int64, error) {
 	o, err := s.current(ctx, q)

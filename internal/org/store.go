@@ -19,15 +19,15 @@ func scanDepartment(row scanner) (d Department, err error) {
 }
 
 const userColumns = `u.id, u.login, u.name, u.initials, u.email, u.phone, u.department_id, u.active, u.must_change, u.availability, u.capacity,
-	u.away_until, u.delegate_id, u.lang, u.locked_until, u.last_sign_in_at, u.password_at, u.created_at, u.version`
+	u.away_from, u.away_until, u.delegate_id, u.lang, u.locked_until, u.last_sign_in_at, u.password_at, u.created_at, u.version`
 
 func scanUser(row scanner) (u User, err error) {
-	var away, locked, last, pass, created int64
+	var from, away, locked, last, pass, created int64
 	var lang string
 	err = row.Scan(&u.ID, &u.Login, &u.Name, &u.Initials, &u.Email, &u.Phone, &u.DepartmentID, &u.Active, &u.MustChange, (*string)(&u.Availability), &u.Capacity,
-		&away, &u.DelegateID, &lang, &locked, &last, &pass, &created, &u.Version)
+		&from, &away, &u.DelegateID, &lang, &locked, &last, &pass, &created, &u.Version)
 	u.Lang = i18n.Lang(lang)
-	u.AwayUntil, u.LockedUntil, u.LastSignInAt = db.FromMicros(away), db.FromMicros(locked), db.FromMicros(last)
+	u.AwayFrom, u.AwayUntil, u.LockedUntil, u.LastSignInAt = db.FromMicros(from), db.FromMicros(away), db.FromMicros(locked), db.FromMicros(last)
 	u.PasswordAt, u.CreatedAt = db.FromMicros(pass), db.FromMicros(created)
 	return u, err
 }

@@ -375,7 +375,7 @@ func (s *Service) ReactivateUser(ctx context.Context, actor authz.Actor, id, ver
 			return fault.New(fault.Conflict, "org.user.department_inactive", d.Name)
 		}
 		err = changedMeanwhile(a.Exec(ctx, `
-			UPDATE users SET active = 1, password_hash = $1, password_at = $2, must_change = 1, availability = 'online', away_until = 0, version = version + 1
+			UPDATE users SET active = 1, password_hash = $1, password_at = $2, must_change = 1, availability = 'online', away_from = 0, away_until = 0, version = version + 1
 			WHERE  id = $3 AND version = $4 AND active = 0`, hash, a.NowMicros(), id, version))
 		if err != nil {
 			return err

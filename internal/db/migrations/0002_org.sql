@@ -46,6 +46,7 @@ CREATE TABLE users (
 	availability    TEXT     NOT NULL DEFAULT 'online' CHECK (availability IN ('online', 'busy', 'offline')),
 	capacity        BIGINT   NOT NULL DEFAULT 30,
 	delegate_id     BIGINT   NOT NULL DEFAULT 0,
+	away_from       BIGINT   NOT NULL DEFAULT 0,
 	away_until      BIGINT   NOT NULL DEFAULT 0,
 	lang            TEXT     NOT NULL DEFAULT 'zh-CN',
 	demo            SMALLINT NOT NULL DEFAULT 0,
