@@ -25,7 +25,8 @@ type Notice struct {
 	ID        int64
 	Kind      string // the event: ticket.assigned
 	Urgent    bool
-	Number    string // of the ticket
+	Number    string // of the ticket or the request
+	Link      string // the page it is about
 	Title     string
 	Args      []string
 	CreatedAt time.Time
@@ -48,6 +49,7 @@ func New(d *db.DB, b *web.Broker) *Service { return &Service{d: d, broker: b} }
 type payload struct {
 	Number string   `json:"number"`
 	Title  string   `json:"title"`
+	Link   string   `json:"link"` // of all but tickets
 	Args   []string `json:"args"`
 	Tell   []int64  `json:"tell"`
 	Urgent bool     `json:"urgent"`
@@ -56,13 +58,15 @@ type payload struct {
 type stored struct {
 	Number string   `json:"number"`
 	Title  string   `json:"title"`
+	Link   string   `json:"link,omitempty"`
 	Args   []string `json:"args,omitempty"`
 }
 
-// tells reports whether the event names somebody else than its actor.
+// tells reports whether the event names somebody else than its actor. Any room's
+// facts may: "tell" is whom, "link" the page they are led to.
 func tells(e event.Stored) bool {
 	var p payload
-	if e.Subject.Type != "ticket" || !bytes.Contains(e.Data, []byte(`"tell"`)) || e.Decode(&p) != nil {
+	if !bytes.Contains(e.Data, []byte(`"tell"`)) || e.Decode(&p) != nil {
 		return false
 	}
 	return slices.ContainsFunc(p.Tell, func(user int64) bool { return e.ActorKind != authz.User || e.ActorID != user })
@@ -73,10 +77,15 @@ func (s *Service) Listener() event.Listener {
 	return event.Listener{Name: "notify", Wants: tells, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
 		for _, e := range evs {
 			var p payload
-			if e.Subject.Type != "ticket" || e.Decode(&p) != nil || len(p.Tell) == 0 {
+			if e.Decode(&p) != nil || len(p.Tell) == 0 {
 				continue
 			}
-			args, err := json.Marshal(stored{p.Number, p.Title, p.Args})
+			var ticket int64
+			if e.Subject.Type == "ticket" {
+				ticket = e.Subject.ID
+				p.Link = "/tickets/" + p.Number
+			}
+			args, err := json.Marshal(stored{p.Number, p.Title, p.Link, p.Args})
 			if err != nil {
 				return fmt.Errorf("notify: %w", err)
 			}
@@ -90,7 +99,7 @@ func (s *Service) Listener() event.Listener {
 					INSERT INTO notifications (user_id, kind, urgent, ticket_id, event_seq, args, created_at)
 					SELECT u.id, CAST($1 AS TEXT), CAST($2 AS SMALLINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM users u WHERE u.id = $7
 					ON CONFLICT (event_seq, user_id, kind) DO NOTHING`,
-					e.Kind, db.Bool(p.Urgent), e.Subject.ID, e.Seq, string(args), tx.NowMicros(), user); err != nil {
+					e.Kind, db.Bool(p.Urgent), ticket, e.Seq, string(args), tx.NowMicros(), user); err != nil {
 					return fmt.Errorf("notify: %s to %d: %w", e.Kind, user, err)
 				}
 				told = append(told, user)
@@ -139,7 +148,10 @@ func (s *Service) List(ctx context.Context, user, before int64, limit int) ([]No
 		if err := json.Unmarshal([]byte(raw), &st); err != nil {
 			return nil, fmt.Errorf("notify: notice %d: %w", n.ID, err)
 		}
-		n.Number, n.Title, n.Args = st.Number, st.Title, st.Args
+		n.Number, n.Title, n.Link, n.Args = st.Number, st.Title, st.Link, st.Args
+		if n.Link == "" { // written by an older version
+			n.Link = "/tickets/" + st.Number
+		}
 		n.Urgent, n.CreatedAt, n.Read = urgent == 1, db.FromMicros(at), read != 0
 		out = append(out, n)
 	}

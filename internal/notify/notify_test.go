@@ -63,6 +63,21 @@ func TestListener(t *testing.T) {
 		if err != nil || len(ns) != 1 || ns[0].Sentence("zh-CN") != "分派给 何（客服部）" {
 			t.Errorf("notices %+v, %v", ns, err)
 		}
+		if err == nil && ns[0].Link != "/tickets/T1" {
+			t.Errorf("the notice leads to %q", ns[0].Link)
+		}
+		if err := run.Do(ctx, me, "x", func(ctx context.Context, a *action.Action) error {
+			a.Record(event.Event{Kind: "approval.asked", Subject: event.Subject{Type: "approval", ID: 3}, Data: map[string]any{"title": "x", "link": "/approvals/3", "tell": []int64{8}}})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if ns, err := s.List(ctx, 8, 0, 10); err != nil || len(ns) != 2 || ns[0].Link != "/approvals/3" {
+			t.Errorf("notices of other rooms: %+v, %v", ns, err)
+		}
 		if err := s.MarkRead(ctx, 8, 0); err != nil {
 			t.Fatal(err)
 		}

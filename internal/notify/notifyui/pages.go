@@ -19,6 +19,7 @@ type row struct {
 	ID        int64
 	Sentence  string
 	Number    string
+	Link      string
 	Title     string
 	Urgent    bool
 	Read      bool
@@ -32,8 +33,8 @@ type listView struct {
 }
 
 var listPage = ui.NewPage[listView](files, "notices.html").Sample(listView{Any: true, More: "before=1", Rows: []row{
-	{ID: 2, Sentence: "…", Number: "TASK20261119001", Title: "…", Urgent: true, CreatedAt: time.Unix(1700000000, 0)},
-	{ID: 1, Sentence: "…", Number: "TASK20261119002", Title: "…", Read: true, CreatedAt: time.Unix(1700000000, 0)},
+	{ID: 2, Sentence: "…", Number: "TASK20261119001", Link: "/tickets/TASK20261119001", Title: "…", Urgent: true, CreatedAt: time.Unix(1700000000, 0)},
+	{ID: 1, Sentence: "…", Number: "TASK20261119002", Link: "/tickets/TASK20261119002", Title: "…", Read: true, CreatedAt: time.Unix(1700000000, 0)},
 }})
 
 const pageSize = 40
@@ -60,7 +61,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	}
 	for _, n := range ns {
 		v.Any = v.Any || !n.Read
-		v.Rows = append(v.Rows, row{n.ID, n.Sentence(r.Lang), n.Number, n.Title, n.Urgent, n.Read, n.CreatedAt})
+		v.Rows = append(v.Rows, row{n.ID, n.Sentence(r.Lang), n.Number, n.Link, n.Title, n.Urgent, n.Read, n.CreatedAt})
 	}
 	if r.IsFragment() {
 		return listPage.Fragment(w, r, "rows", v)
