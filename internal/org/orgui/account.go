@@ -86,11 +86,11 @@ func (p *pages) accountView(r *web.Request) (v accountView, err error) {
 }
 
 func presenceForm(r *web.Request, u org.User) *web.Form {
-	return r.Blank("availability", string(u.Availability), "away_until", localInput(r, u.AwayUntil), "delegate", id(u.DelegateID))
+	return r.Blank("availability", string(u.Availability), "away_from", localInput(r, u.AwayFrom), "away_until", localInput(r, u.AwayUntil), "delegate", id(u.DelegateID))
 }
 
 func readPresence(f *web.Form) org.Presence {
-	return org.Presence{Availability: org.Availability(f.Get("availability")), AwayUntil: f.DateTime("away_until"), DelegateID: f.ID("delegate")}
+	return org.Presence{Availability: org.Availability(f.Get("availability")), AwayFrom: f.DateTime("away_from"), AwayUntil: f.DateTime("away_until"), DelegateID: f.ID("delegate")}
 }
 
 func (p *pages) roleNames(r *web.Request, ids []int64) ([]string, error) {
