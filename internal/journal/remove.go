@@ -26,3 +26,9 @@ func remove(ctx context.Context, tx *db.Tx, query string, ids []int64) error {
 		return nil
 	})
 }
+
+// RemoveAbout deletes what was written about customers apart from any ticket:
+// they are deleted themselves, and their tickets stay.
+func RemoveAbout(ctx context.Context, tx *db.Tx, customers []int64) error {
+	return remove(ctx, tx, `DELETE FROM entries WHERE ticket_id = 0 AND customer_id > 0 AND customer_id IN (`, customers)
+}
