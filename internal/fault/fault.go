@@ -64,6 +64,22 @@ func (e *Error) OrNil() error {
 	return e
 }
 
+// Both joins the complaints of two checks of one form, so that a person sees them
+// together; an error that is no [Invalid] fault comes first.
+func Both(a, b error) error {
+	x, xok := As(a)
+	y, yok := As(b)
+	switch {
+	case b == nil || a != nil && (!xok || x.Kind != Invalid):
+		return a
+	case a == nil || !yok || y.Kind != Invalid:
+		return b
+	}
+	both := *x
+	both.Fields = append(append([]FieldError(nil), x.Fields...), y.Fields...)
+	return &both
+}
+
 // Error is for the log; people are shown the sentence behind Key.
 func (e *Error) Error() string {
 	var b strings.Builder

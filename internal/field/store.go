@@ -122,6 +122,18 @@ func (s *Service) names(ctx context.Context, q db.Querier, values map[int64]map[
 // none or blanks to empty the field. Fields that are missing stay as they are.
 type Input map[int64][]string
 
+// Blank reports whether nothing was typed.
+func (in Input) Blank() bool {
+	for _, texts := range in {
+		for _, t := range texts {
+			if strings.TrimSpace(t) != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Mode says how strictly [Service.Check] looks.
 type Mode struct {
 	New    bool            // of a new record: missing fields take their default, required ones must be there
@@ -396,6 +408,17 @@ func (s *Service) WordsOf(ctx context.Context, q db.Querier, obj Object, ids []i
 	return out, nil
 }
 
+// Searchable are the texts of values that a record may be found by.
+func Searchable(values []Value) []string {
+	var out []string
+	for _, v := range values {
+		if v.set && v.field.Searchable {
+			out = append(out, v.words())
+		}
+	}
+	return out
+}
+
 // words is the value as somebody may search for it.
 func (v Value) words() string {
 	switch v.Kind {
@@ -408,4 +431,3 @@ func (v Value) words() string {
 	}
 	return v.Text(i18n.ZhCN)
 }
-

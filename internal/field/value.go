@@ -27,6 +27,9 @@ type Value struct {
 	field *Field
 }
 
+// Name is the name of the value's field in forms and faults, as [Def.Name].
+func (v Value) Name() string { return Prefix + v.field.Code }
+
 // Empty reports whether the record has no value.
 func (v Value) Empty() bool { return !v.set }
 

@@ -74,7 +74,9 @@ func literal(o Object) string { return "'" + string(o) + "'" }
 // for none. probing: the record is given, so that the index over values must not
 // be preferred to the key.
 func (d Def) test(op Op, value string, probing bool) (test func(a *db.Args) string, negative bool, err error) {
-	bad := func() error { return fault.Invalidf("field.filter.op", d.Label).Field("value", "field.filter.op", d.Label) }
+	bad := func() error {
+		return fault.Invalidf("field.filter.op", d.Label).Field("value", "field.filter.op", d.Label)
+	}
 	if !slices.Contains(d.Ops(), op) {
 		return nil, false, bad()
 	}
@@ -131,7 +133,9 @@ func (d Def) test(op Op, value string, probing bool) (test func(a *db.Args) stri
 			return nil, false, d.missing()
 		}
 		if op == Has {
-			return func(a *db.Args) string { return " AND fv.fold LIKE " + a.Add("%"+likeEscape.Replace(want)+"%") + ` ESCAPE '\'` }, false, nil
+			return func(a *db.Args) string {
+				return " AND fv.fold LIKE " + a.Add("%"+likeEscape.Replace(want)+"%") + ` ESCAPE '\'`
+			}, false, nil
 		}
 		if d.Kind == Link && !strings.Contains(want, "://") {
 			want = "https://" + want
