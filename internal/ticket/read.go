@@ -625,9 +625,35 @@ func (s *Service) Neighbours(ctx context.Context, sc authz.Scope, f Filter, numb
 	return prev, next, nil
 }
 
+// Brief is what is said of a ticket in passing.
+type Brief struct {
+	ID         int64
+	Number     string
+	Title      string
+	State      State
+	ActivityAt time.Time
+}
+
 // OfCustomer returns a customer's newest tickets within sc.
-func (s *Service) OfCustomer(ctx context.Context, sc authz.Scope, customer int64, limit int) ([]Row, error) {
-	return s.rows(ctx, sc, "t.customer_id = ", customer, "t.id DESC", limit)
+func (s *Service) OfCustomer(ctx context.Context, sc authz.Scope, customer int64, limit int) ([]Brief, error) {
+	var a db.Args
+	where := "t.customer_id = " + a.Add(customer) + " AND " + sc.Where(&a, scopeColumns)
+	rows, err := s.DB().Read().Query(ctx, "SELECT t.id, t.number, t.title, t.state, t.activity_at FROM tickets t WHERE "+where+" ORDER BY t.id DESC LIMIT "+lit(limit), a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: of customer %d: %w", customer, err)
+	}
+	defer rows.Close()
+	var out []Brief
+	for rows.Next() {
+		var b Brief
+		var at int64
+		if err := rows.Scan(&b.ID, &b.Number, &b.Title, (*string)(&b.State), &at); err != nil {
+			return nil, fmt.Errorf("ticket: of customer %d: %w", customer, err)
+		}
+		b.ActivityAt = db.FromMicros(at)
+		out = append(out, b)
+	}
+	return out, rows.Err()
 }
 
 // Children returns the sub-tickets of a ticket the caller may see: whoever sees

@@ -27,6 +27,28 @@ type composer struct {
 	Uploads  []uploaded
 	Vague    []string // what the record lacks, in the reader's language; nil: nothing
 	Contacts []string
+	begun    bool // something of a record is in the form already
+	actor    int64
+}
+
+// extra are the fields of a record beside its text.
+type extra struct {
+	Form            *web.Form
+	Methods, People []ui.Option
+
+	key any
+}
+
+// Key makes fields nobody has begun to fill in be drawn once.
+func (e extra) Key() any { return e.key }
+
+// Extra is what the composer offers for a record.
+func (c composer) Extra() extra {
+	e := extra{Form: c.Form, Methods: c.Methods, People: c.People}
+	if c.Form != nil && !c.begun {
+		e.key = id(c.actor) + " " + offered(c.People)
+	}
+	return e
 }
 
 const (
@@ -40,16 +62,21 @@ var recordFields = []string{"at", "method", "contact", "reaction", "agreement", 
 
 func draftPlace(t int64, kind string) string { return "ticket:" + id(t) + ":" + kind }
 
-// composerOf prepares the composer; f nil: with the drafts of the reader.
-func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
-	c := composer{T: v.T, Query: v.Query, Form: f}
+// kinds are what the reader may write.
+func (v *pane) kinds() (ks []string) {
 	if v.CanReply {
-		c.Kinds = append(c.Kinds, kindReply)
+		ks = append(ks, kindReply)
 	}
 	if v.CanWrite {
-		c.Kinds = append(c.Kinds, kindNote, kindFollowUp)
+		ks = append(ks, kindNote, kindFollowUp)
 	}
-	if len(c.Kinds) == 0 {
+	return ks
+}
+
+// composerOf prepares the composer; f nil: with the drafts of the reader.
+func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
+	c := composer{T: v.T, Query: v.Query, Form: f, begun: f != nil, actor: r.Actor.ID}
+	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
 	}
 	c.Methods = options(r, "journal.method.", journal.Methods)
@@ -77,6 +104,7 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 		if more, err := url.ParseQuery(drafts[draftPlace(v.T.ID, "record")]); err == nil {
 			for _, n := range recordFields {
 				if more.Get(n) != "" {
+					c.begun = true
 					c.Form.Set(n, more.Get(n))
 				}
 			}
@@ -164,6 +192,7 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 	kind := f.Choice("kind", kindReply, kindNote, kindFollowUp)
 	text := f.Text("body_" + kind)
 	var vague []string
+	what := written
 	uploads, err := p.received(r, f)
 	if err == nil {
 		err = f.Err()
@@ -175,6 +204,9 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 		case kindNote:
 			var named []int64
 			if named, err = p.mentions(ctx, r, text); err == nil {
+				if len(named) > 0 {
+					what = whole // they watch it now
+				}
 				_, err = p.Tickets.Note(ctx, r.Actor, t.ID, text, named, uploads)
 			}
 		case kindFollowUp:
@@ -219,8 +251,11 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 	if t, err = p.Tickets.Get(ctx, ticket.View(r.Actor), t.ID); err != nil {
 		return err
 	}
-	v, err := p.refreshed(r, t, s.keep)
+	v, err := p.refreshed(r, t, s.keep, what)
 	if err != nil {
+		return err
+	}
+	if v.Composer, err = p.composerOf(r, v, nil); err != nil {
 		return err
 	}
 	v.Composer.Kind = kind
@@ -228,7 +263,7 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 		v.Composer.Kind = v.Composer.Kinds[0]
 	}
 	r.Trigger(w, "ticket:written")
-	return workspacePage.Fragment(w, r, "composer", workspace{Pane: v}, parts(r, v)[:3]...)
+	return workspacePage.Fragment(w, r, "composer", workspace{Pane: v}, parts(r, v, what)...)
 }
 
 // moveField renames a field of a fault: the room speaks of "body", this form

@@ -146,8 +146,16 @@ func (p *pages) move(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return p.notMoved(w, r, t, v, f, err)
 	}
-	return p.changed(w, r, t, ui.Into("nothing", "#movebox", "innerHTML"))
+	what := whole
+	if slices.Contains(inside, v) {
+		what = middle
+	}
+	return p.changed(w, r, t, what, ui.Into("nothing", "#movebox", "innerHTML"))
 }
+
+// inside are the moves that change nothing of what stands beside the timeline:
+// neither what is known of the ticket, nor its customer, relations or ratings.
+var inside = []ticket.Verb{ticket.Acknowledge, ticket.Take, ticket.Assign, ticket.Reassign, ticket.Decline, ticket.Ask, ticket.Answer, ticket.Resume, ticket.Withdraw}
 
 // notMoved shows the form again with everything typed. When somebody else was
 // faster it shows what is new and lets the person send it again.
@@ -252,5 +260,5 @@ func (p *pages) edit(w http.ResponseWriter, r *web.Request) error {
 		}
 		return editPage.Invalid(w, r, err, f, sheet(r, r.T("ticket.edit.title"), ui.Crumb{Label: t.Number, Href: v.Back}), v)
 	}
-	return p.changed(w, r, t, ui.Into("nothing", "#movebox", "innerHTML"))
+	return p.changed(w, r, t, whole, ui.Into("nothing", "#movebox", "innerHTML"))
 }

@@ -2,6 +2,7 @@ package ticketui
 
 import (
 	"context"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,9 +29,9 @@ type pane struct {
 	Category   string
 	Supervisor string
 	Prev, Next string
-	Main       *verb // the next step
-	Side       []verb
-	More       []verb
+	Main       *act // the next step
+	Side       []act
+	More       []act
 	CanEdit    bool
 	CanWrite   bool
 	CanReply   bool
@@ -48,14 +49,33 @@ type pane struct {
 	Side2    side
 }
 
-// verb is a move as a button.
-type verb struct {
-	Verb ticket.Verb
-	Name string
-	Icon string
-	Key  string // letter
-	Ask  bool   // it needs a form
-	Bad  bool   // it takes something away
+// act is a move as a button.
+type act struct {
+	Name  string
+	Icon  string
+	Key   string // letter
+	Ask   bool   // it needs a form
+	Bad   bool   // it takes something away
+	Class string
+	Drawn bool              // with its picture
+	To    template.HTMLAttr // where it leads
+}
+
+// InMenu is the button as an entry of the menu.
+func (a act) InMenu() act {
+	a.Class, a.Drawn = "", true
+	return a
+}
+
+// to is an address as attributes; written here once, because the template would
+// escape it part by part in both.
+func to(path string, attributes ...string) template.HTMLAttr {
+	path = template.HTMLEscapeString(path)
+	var b strings.Builder
+	for _, a := range attributes {
+		b.WriteString(a + `="` + path + `" `)
+	}
+	return template.HTMLAttr(strings.TrimSuffix(b.String(), " "))
 }
 
 // order of prominence: what brings the ticket forward stands first.
@@ -71,14 +91,19 @@ var looks = map[ticket.Verb]struct{ icon, key string }{
 // plain are the moves that need no words.
 var plain = []ticket.Verb{ticket.Take, ticket.Acknowledge, ticket.Close}
 
-func (p *pages) verbs(r *web.Request, t *ticket.Ticket) []verb {
+func (p *pages) acts(r *web.Request, t *ticket.Ticket, query string) []act {
 	allowed := p.Tickets.Allowed(r.Context(), r.Actor, t)
-	var out []verb
+	var out []act
 	for _, v := range order {
-		if slices.Contains(allowed, v) {
-			out = append(out, verb{Verb: v, Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key,
-				Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel})
+		if !slices.Contains(allowed, v) {
+			continue
 		}
+		a := act{Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key, Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel, Drawn: true}
+		path := "/tickets/" + t.Number + "/moves/" + string(v) + query
+		if a.To = to(path, "action", "hx-post"); a.Ask {
+			a.To = to(path, "href", "hx-get") + ` hx-target="#movebox" hx-swap="innerHTML"`
+		}
+		out = append(out, a)
 	}
 	return out
 }
@@ -116,9 +141,10 @@ type tell struct {
 type side struct {
 	Customer  customer.Customer
 	Contact   customer.Contact
-	Others    []customer.Contact
+	Values    []value // of that contact
+	Others    []other
 	Gone      bool // the profile cannot be read any more
-	Recent    []ticket.Row
+	Recent    []ticket.Brief
 	Children  []ticket.Row
 	Parent    *ticket.Ticket // nil: out of scope or none
 	IsChild   bool
@@ -129,6 +155,35 @@ type side struct {
 	Reveal    map[string]string
 	NeedsWhy  bool
 	RevealURL string
+}
+
+// other is a further contact of the customer.
+type other struct {
+	customer.Contact
+	Values []value
+}
+
+// value is a sensitive value of a contact, masked.
+type value struct {
+	Field, Label, Masked string
+	URL                  template.HTMLAttr // where it is shown in clear; "" for who may not
+}
+
+func values(r *web.Request, t ticket.Ticket, c customer.Contact, reveal bool) (out []value) {
+	for _, x := range []struct {
+		field  customer.Field
+		masked string
+	}{{customer.Phone, c.Phone}, {customer.Email, c.Email}, {customer.Wechat, c.Wechat}} {
+		if x.masked == "" {
+			continue
+		}
+		v := value{Field: string(x.field), Label: r.T("ticket.cust." + string(x.field)), Masked: x.masked}
+		if reveal {
+			v.URL = to("/tickets/"+t.Number+"/contacts/"+id(c.ID)+"/values", "action", "hx-post")
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 // paneOf loads an open ticket with everything around it.
@@ -153,11 +208,13 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 	if t.SupervisorID != 0 {
 		v.Supervisor = p.Org.Name(ctx, t.SupervisorID)
 	}
-	vs := p.verbs(r, &t)
-	if len(vs) > 0 {
-		v.Main, vs = &vs[0], vs[1:]
-		for _, x := range vs {
-			if len(v.Side) < 2 && !x.Bad {
+	as := p.acts(r, &t, v.Query)
+	if len(as) > 0 {
+		as[0].Class = "btn ok"
+		v.Main, as = &as[0], as[1:]
+		for _, x := range as {
+			if n := len(v.Side); n < 2 && !x.Bad {
+				x.Class, x.Drawn = "btn side side"+id(int64(n)), false
 				v.Side = append(v.Side, x)
 			} else {
 				v.More = append(v.More, x)
@@ -194,6 +251,14 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 		if !c.State.Open() {
 			v.SubDone++
 		}
+	}
+	watchers, err := p.Tickets.Watchers(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range watchers {
+		v.Watching = v.Watching || w == r.Actor.ID
+		v.Side2.Watchers = append(v.Side2.Watchers, p.Org.Name(ctx, w))
 	}
 	if t.ParentID == 0 {
 		if v.Tell, err = p.tellOf(r, t); err != nil {
@@ -257,14 +322,15 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 		if c.ID == t.ContactID || t.ContactID == 0 && s.Contact.ID == 0 {
 			s.Contact = c
 		} else {
-			s.Others = append(s.Others, c)
+			s.Others = append(s.Others, other{c, values(r, t, c, v.CanReveal)})
 		}
 	}
+	s.Values = values(r, t, s.Contact, v.CanReveal)
 	s.CanOpen = !s.Gone && customer.View(r.Actor).Matches([]int64{card.OwnerID, card.CreatedBy}, card.DepartmentID)
 	if s.Recent, err = p.Tickets.OfCustomer(ctx, ticket.View(r.Actor), t.CustomerID, 7); err != nil {
 		return err
 	}
-	s.Recent = slices.DeleteFunc(s.Recent, func(x ticket.Row) bool { return x.ID == t.ID })
+	s.Recent = slices.DeleteFunc(s.Recent, func(x ticket.Brief) bool { return x.ID == t.ID })
 	if s.Links, err = p.Tickets.Links(ctx, ticket.View(r.Actor), t.ID); err != nil {
 		return err
 	}
@@ -274,14 +340,6 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 		} else if !fault.Is(err, fault.NotFound) {
 			return err
 		}
-	}
-	watchers, err := p.Tickets.Watchers(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	for _, w := range watchers {
-		v.Watching = v.Watching || w == r.Actor.ID
-		s.Watchers = append(s.Watchers, p.Org.Name(ctx, w))
 	}
 	if t.Rating > 0 || t.Round > 1 {
 		if s.Ratings, err = ticket.Ratings(ctx, q, t.ID); err != nil {
@@ -402,16 +460,19 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 	for i, e := range es {
 		ids[i] = e.ID
 	}
-	fs, err := p.Files.OfEntries(ctx, q, ids)
-	if err != nil {
-		return tl, err
-	}
-	if at.Before == 0 && at.After == 0 {
-		own, err := p.Files.Of(ctx, q, "ticket", t.ID)
+	var fs map[int64][]blob.File
+	if at.Before == 0 && at.After == 0 { // those of the description too: all there are
+		fs = map[int64][]blob.File{}
+		all, err := p.Files.Of(ctx, q, "ticket", t.ID)
 		if err != nil {
 			return tl, err
 		}
-		tl.Files = attachments(slices.DeleteFunc(own, func(f blob.File) bool { return f.Owner.EntryID != 0 }))
+		for _, f := range all {
+			fs[f.Owner.EntryID] = append(fs[f.Owner.EntryID], f)
+		}
+		tl.Files = attachments(fs[0])
+	} else if fs, err = p.Files.OfEntries(ctx, q, ids); err != nil {
+		return tl, err
 	}
 	for _, e := range es {
 		tl.Lines = append(tl.Lines, lineFor(r.Lang, t, e, attachments(fs[e.ID])))
@@ -521,7 +582,7 @@ func entryOf(r *web.Request) int64 {
 // changed answers an action on a ticket: with the parts that differ, or by
 // sending the browser to the ticket. A ticket that is no longer the reader's to
 // see sends him to his queue.
-func (p *pages) changed(w http.ResponseWriter, r *web.Request, t ticket.Ticket, extra ...ui.Part) error {
+func (p *pages) changed(w http.ResponseWriter, r *web.Request, t ticket.Ticket, what touched, extra ...ui.Part) error {
 	s, err := p.selected(r)
 	if err != nil {
 		return err
@@ -537,15 +598,24 @@ func (p *pages) changed(w http.ResponseWriter, r *web.Request, t ticket.Ticket, 
 	if !r.IsFragment() {
 		return r.SeeOther(w, "%s", address("/tickets/"+t.Number, s.keep))
 	}
-	v, err := p.refreshed(r, t, s.keep)
+	v, err := p.refreshed(r, t, s.keep, what)
 	if err != nil {
 		return err
 	}
-	return workspacePage.Parts(w, r, workspace{Pane: v}, append(parts(r, v), extra...)...)
+	return workspacePage.Parts(w, r, workspace{Pane: v}, append(parts(r, v, what), extra...)...)
 }
 
+// touched says how much of a pane a change may have touched.
+type touched int
+
+const (
+	middle  touched = iota // the head and the timeline
+	whole                  // what stands beside them too
+	written                // as middle, by an answer that brings a fresh composer with it
+)
+
 // refreshed loads a pane again, from the first line the browser shows on.
-func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
+func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values, what touched) (*pane, error) {
 	v, err := p.headOf(r, t, keep)
 	if err != nil {
 		return nil, err
@@ -555,18 +625,31 @@ func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values) (*pa
 		return nil, err
 	}
 	v.Timeline.Query = v.Query
-	if v.Composer, err = p.composerOf(r, v, nil); err != nil {
-		return nil, err
+	if writable(f, v) {
+		if v.Composer, err = p.composerOf(r, v, nil); err != nil {
+			return nil, err
+		}
 	}
-	return v, p.beside(r, v)
+	if what == whole {
+		return v, p.beside(r, v)
+	}
+	return v, nil
+}
+
+// writable reports whether what may be written differs from what the browser
+// offers.
+func writable(f *web.Form, v *pane) bool {
+	return f.Has("tlkinds") && f.String("tlkinds") != strings.Join(v.kinds(), " ")
 }
 
 // parts are what a change may touch. The composer stays, somebody may be writing
 // in it, unless what may be written has changed.
-func parts(r *web.Request, v *pane) []ui.Part {
-	ps := []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph"), ui.Into("customer", "#cust", "innerMorph")}
-	f := r.Input()
-	if f.Has("tlkinds") && f.String("tlkinds") != strings.Join(v.Composer.Kinds, " ") {
+func parts(r *web.Request, v *pane, what touched) []ui.Part {
+	ps := []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph")}
+	if what == whole {
+		ps = append(ps, ui.Into("customer", "#cust", "innerMorph"))
+	}
+	if writable(r.Input(), v) && what != written {
 		ps = append(ps, ui.Into("writable", "#writable", ""))
 	}
 	return ps
@@ -586,11 +669,11 @@ func (p *pages) live(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.refreshed(r, t, s.keep)
+	v, err := p.refreshed(r, t, s.keep, whole)
 	if err != nil {
 		return err
 	}
-	return workspacePage.Parts(w, r, workspace{Pane: v}, parts(r, v)...)
+	return workspacePage.Parts(w, r, workspace{Pane: v}, parts(r, v, whole)...)
 }
 
 // showTimeline answers with an older or newer stretch.
@@ -657,7 +740,7 @@ func (p *pages) told(w http.ResponseWriter, r *web.Request) error {
 	if err := p.Tickets.Told(r.Context(), r.Actor, t.ID); err != nil {
 		return err
 	}
-	return p.changed(w, r, t)
+	return p.changed(w, r, t, middle)
 }
 
 func (p *pages) watch(w http.ResponseWriter, r *web.Request) error {
@@ -668,7 +751,7 @@ func (p *pages) watch(w http.ResponseWriter, r *web.Request) error {
 	if err := p.Tickets.Watch(r.Context(), r.Actor, t.ID, r.Input().Bool("on")); err != nil {
 		return err
 	}
-	return p.changed(w, r, t)
+	return p.changed(w, r, t, whole)
 }
 
 // revealView is one sensitive value of a contact.

@@ -1,6 +1,7 @@
 package ticketui
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,8 +23,66 @@ type workspace struct {
 	Form      *web.Form // search and filter, as they were typed
 	Pane      *pane     // the ticket that is open; nil: none
 	CanCreate bool
+	untouched bool // nothing in the filter is set
 
 	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
+}
+
+// sidebar is the list of views.
+type sidebar struct{ Groups []viewGroup }
+
+// Sidebar is what stands on the left.
+func (w workspace) Sidebar() sidebar { return sidebar{w.Groups} }
+
+// Key makes the list be drawn anew only when something in it has changed.
+func (s sidebar) Key() any {
+	var b strings.Builder
+	for _, g := range s.Groups {
+		b.WriteString(g.Title)
+		for _, v := range g.Views {
+			fmt.Fprint(&b, "\x00", v.Href, "\x00", v.Name, "\x00", v.Count, v.Alert, v.Current)
+		}
+	}
+	return b.String()
+}
+
+// panel is the filter of the queue.
+type panel struct {
+	Form *web.Form
+
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
+
+	key any
+}
+
+// Key makes an empty panel be drawn once for all who are offered the same.
+func (p panel) Key() any { return p.key }
+
+// Panel is the filter as it was filled in.
+func (w workspace) Panel() panel {
+	p := panel{Form: w.Form, Types: w.Types, Classes: w.Classes, Categories: w.Categories, Priorities: w.Priorities, Urgencies: w.Urgencies, Channels: w.Channels,
+		Levels: w.Levels, Departments: w.Departments, People: w.People}
+	if w.untouched {
+		p.key = offered(w.Categories, w.Departments, w.People)
+	}
+	return p
+}
+
+// offered names what lists of options hold.
+func offered(lists ...[]ui.Option) string {
+	var b strings.Builder
+	for _, l := range lists {
+		for _, o := range l {
+			b.WriteString(o.Value)
+			b.WriteByte(0)
+			b.WriteString(o.Label)
+			b.WriteByte(0)
+			b.WriteString(o.Group)
+			b.WriteByte(1)
+		}
+		b.WriteByte(2)
+	}
+	return b.String()
 }
 
 type viewGroup struct {
@@ -65,7 +124,7 @@ type row struct {
 type selection struct {
 	filter ticket.Filter
 	form   *web.Form
-	saved  []ticket.SavedView // all own views
+	saved  []ticket.SavedView // all own views; nil until somebody asks for them
 	view   string
 	own    int64 // id of the own view shown; 0: none
 	name   string
@@ -98,9 +157,6 @@ func (p *pages) selected(r *web.Request) (selection, error) {
 func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) {
 	s.form, s.keep = f, url.Values{}
 	typed := f.Has("type") // the panel was sent, even if all of it is empty
-	if s.saved, err = p.Tickets.SavedViews(r.Context(), r.Actor); err != nil {
-		return s, err
-	}
 	s.view = f.String("view")
 	if !slices.ContainsFunc(ticket.BuiltIns, func(v ticket.BuiltIn) bool {
 		return v.Key == s.view && (v.Perm == "" || r.Actor.Can(v.Perm))
@@ -108,6 +164,9 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 		s.view = standard(r)
 	}
 	if own, _ := strconv.ParseInt(f.String("saved"), 10, 64); own > 0 {
+		if s.saved, err = p.Tickets.SavedViews(r.Context(), r.Actor); err != nil {
+			return s, err
+		}
 		for _, v := range s.saved {
 			if v.ID != own {
 				continue
@@ -267,6 +326,11 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 		add(r.T("ticket.view.group."+v.Group), viewLink{Href: address("/tickets", k), Icon: v.Icon, Name: r.T("ticket.view." + v.Key), Alert: v.Alert,
 			Current: s.own == 0 && v.Key == s.view}, ticket.Filter{View: v.Key}, !v.Unbounded)
 	}
+	if s.saved == nil {
+		if s.saved, err = p.Tickets.SavedViews(r.Context(), r.Actor); err != nil {
+			return nil, "", err
+		}
+	}
 	for _, v := range s.saved {
 		add(r.T("ticket.view.group.saved"), viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: "star", Name: v.Name, Current: v.ID == s.own, Saved: v.ID}, v.Filter, true)
 	}
@@ -351,6 +415,7 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	if !whole {
 		return ws, s, nil
 	}
+	ws.untouched = !s.narrow && s.own == 0 && len(s.form.Errors) == 0
 	ws.Types, ws.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
 	ws.Priorities, ws.Urgencies = options(r, "ticket.priority.", ticket.Priorities), options(r, "ticket.urgency.", ticket.Urgencies)
 	ws.Channels, ws.Levels = options(r, "ticket.channel.", ticket.Channels), options(r, "ticket.level.", ticket.Levels)

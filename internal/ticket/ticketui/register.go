@@ -20,7 +20,7 @@ import (
 type newView struct {
 	Form    *web.Form
 	Known   *customer.Customer // the one chosen; nil: none yet
-	Open    []ticket.Row       // his open tickets: perhaps he asks for news
+	Open    []ticket.Brief     // his open tickets: perhaps he asks for news
 	Matches []customer.Match
 	Follows string // number of the archived ticket this one continues
 	Uploads []uploaded

@@ -22,7 +22,7 @@ var (
 	movePage   = ui.NewPage[moveView](files, "move.html").Sample(sampleMoves()...)
 	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
 	newPage    = ui.NewPage[newView](files, "new.html").Sample(
-		newView{CanNew: true, CanFind: true, Follows: "x", Known: &customer.Customer{Name: "x", Level: customer.VIP}, Open: []ticket.Row{sampleRow}, Contacts: []ui.Option{{Value: "1", Label: "x"}},
+		newView{CanNew: true, CanFind: true, Follows: "x", Known: &customer.Customer{Name: "x", Level: customer.VIP}, Open: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Contacts: []ui.Option{{Value: "1", Label: "x"}},
 			Matches: []customer.Match{{Customer: customer.Ref{ID: 1, Name: "x"}, Matched: []string{"phone"}}, {Department: "x", Matched: []string{"uscc"}}}, Uploads: []uploaded{{1, "x"}}})
 	deskPage = ui.NewPage[deskView](files, "desk.html").Sample(
 		deskView{Sections: []deskSection{{Key: "second", Icon: "refresh", Rows: []ticket.Row{sampleRow}, More: "/x", Alert: true}, {Key: "escalated", Icon: "flag"}, {Key: "unassigned", Icon: "inbox"}, {Key: "overdue", Icon: "alert"}},
@@ -47,8 +47,8 @@ func samplePane(open bool) *pane {
 	}
 	met := sampleClock
 	met.State, met.Missed = sla.Met, true
-	one := verb{Verb: ticket.Ask, Name: "x", Icon: "help", Key: "q", Ask: true}
-	v.Main, v.Side, v.More = &verb{Verb: ticket.Take, Name: "x", Icon: "ok", Key: "t"}, []verb{one}, []verb{one, {Verb: ticket.Cancel, Name: "x", Icon: "x", Ask: true, Bad: true}}
+	one := act{Name: "x", Icon: "help", Key: "q", Ask: true, To: to("/x", "href", "hx-get")}
+	v.Main, v.Side, v.More = &act{Name: "x", Icon: "ok", Key: "t", Class: "btn ok", Drawn: true, To: to("/x", "action")}, []act{one}, []act{one, {Name: "x", Icon: "x", Ask: true, Bad: true}}
 	v.CanEdit, v.CanWrite, v.CanReply, v.CanReveal, v.Watching, v.Clock, v.Ack, v.SubAll, v.Supervisor, v.Prev, v.Next = true, true, true, true, true, &sampleClock, &met, 2, "x", "/x", "/y"
 	v.Tell = &tell{Deliveries: []ticket.Delivery{{Purpose: "question"}}, Link: "http://x/c/y", Code: "ABCD", Confirm: true, Answer: true, Dispute: true}
 	rec := journal.Record{At: sampleTime, Method: "phone", Contact: "x", Reaction: "x", Agreement: "x", NextPlan: "x", NextAt: sampleTime, NextOwnerName: "x", Done: true}
@@ -57,7 +57,7 @@ func samplePane(open bool) *pane {
 	v.Timeline.Later = true
 	v.Composer = composer{T: t, Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: []uploaded{{1, "x"}}, Vague: []string{"x"}}
 	v.Side2 = side{Customer: customer.Customer{Name: "x", Type: customer.Company, Ratings: 2, RatingSum: 9, USCC: "x", Tags: []customer.Tag{{Name: "x", Colour: "red"}}}, CanOpen: true,
-		Contact: customer.Contact{ID: 1, Name: "x", Position: "x", Phone: "x", Email: "x", Wechat: "x"}, Others: []customer.Contact{{ID: 2, Name: "y", Phone: "x"}}, Recent: []ticket.Row{sampleRow}, Children: []ticket.Row{sampleRow},
+		Contact: customer.Contact{ID: 1, Name: "x", Position: "x", Phone: "x", Email: "x", Wechat: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x", URL: to("/x", "action")}}, Others: []other{{Contact: customer.Contact{ID: 2, Name: "y", Phone: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x"}}}}, Recent: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Children: []ticket.Row{sampleRow},
 		Parent: &t, IsChild: true, Links: []ticket.Link{{Kind: "related", Row: sampleRow}}, Watchers: []string{"x"}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Via: "link", Comment: "x"}, {Round: 2, Via: "phone"}}}
 	return v
 }
