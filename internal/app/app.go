@@ -30,9 +30,11 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/demo/demoui"
 	"bihuan/internal/event"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/importer"
 	"bihuan/internal/importer/importerui"
 	"bihuan/internal/job"
+	"bihuan/internal/keyring"
 	"bihuan/internal/manual"
 	"bihuan/internal/notify"
 	"bihuan/internal/notify/notifyui"
@@ -61,6 +63,7 @@ type App struct {
 	Run       *action.Runner
 	Follower  *event.Follower
 	Keys      *crypt.Keeper
+	Ring      *keyring.Ring
 	Org       *org.Service
 	Approvals *approval.Service
 	Customers *customer.Service
@@ -122,10 +125,11 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	if err := upgrade(ctx, d, cfg, o); err != nil {
 		return nil, err
 	}
-	keys, err := openKeys(ctx, d, cfg, o)
+	ring, err := openKeys(ctx, d, cfg, o)
 	if err != nil {
 		return nil, err
 	}
+	keys := ring.Keys
 
 	// The works.
 	follower := event.NewFollower(d)
@@ -180,7 +184,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Clocks: clocks,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.routes()
 	a.duties()
@@ -201,7 +205,7 @@ func navigation() []ui.Nav {
 		manual.Nav(),
 	)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), customerui.SettingsNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -210,6 +214,7 @@ func (a *App) routes() {
 	a.Broker.Route(rt)
 	a.Presence.Route(rt)
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
+	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	settingsui.Routes(rt, a.Tickets, a.Org)
@@ -290,6 +295,7 @@ func (a *App) gauges() {
 	count("bihuan_jobs_waiting", "Jobs that wait to be run.", `SELECT COUNT(*) FROM jobs WHERE state = 'available'`)
 	count("bihuan_jobs_discarded", "Jobs given up after too many failures.", `SELECT COUNT(*) FROM jobs WHERE state = 'discarded'`)
 	count("bihuan_events_unsealed", "Facts not yet in the chain.", `SELECT COUNT(*) FROM events WHERE seq IS NULL`)
+	a.keyGauges()
 	now := a.DB.Clock().Now
 	a.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bihuan_clock_lag_seconds", Help: "How long the oldest due clock has waited to be fired."}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -358,46 +364,11 @@ func (a *App) seed(ctx context.Context) error {
 	return nil
 }
 
-// openKeys loads the encryption keys and makes sure they are those the data
-// was sealed with: with others every sealed field would be lost without a word.
-func openKeys(ctx context.Context, d *db.DB, cfg Config, o Options) (*crypt.Keeper, error) {
-	var stored string
-	err := d.Read().QueryRow(ctx, `SELECT COALESCE(MAX(value), '') FROM settings WHERE name = 'crypt.fingerprint'`).Scan(&stored)
-	if err != nil {
-		return nil, fmt.Errorf("app: key fingerprint: %w", err)
-	}
-	keys := o.Keys
-	switch {
-	case keys != nil:
-	case cfg.Key != "":
-		keys, err = crypt.Parse(cfg.Key)
-	case stored != "":
-		keys, err = crypt.Load(cfg.KeyFile())
-	default:
-		keys, _, err = crypt.LoadOrCreate(cfg.KeyFile())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("app: encryption keys: %w", err)
-	}
-	mark := keys.Fingerprint()
-	if stored == mark {
-		return keys, nil
-	}
-	if stored != "" {
-		return nil, fmt.Errorf("app: the key file %s does not belong to this data (its mark is %s, the data wants %s): put the right key file back", cfg.KeyFile(), mark, stored)
-	}
-	err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ('crypt.fingerprint', $1, $2) ON CONFLICT (name) DO NOTHING`, mark, tx.NowMicros())
-		return err
-	})
-	return keys, err
-}
-
 // Background runs everything that goes on beside requests, until ctx ends.
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context){
-		a.Follower.Run, a.Queue.Run, a.Duties.Run,
+		a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,
 		func(ctx context.Context) {
 			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })
 		},
@@ -454,5 +425,6 @@ func (a *App) Settle(ctx context.Context) error {
 // Close closes the store.
 func (a *App) Close() error {
 	a.Broker.Close()
+	a.Ring.Close(context.Background())
 	return a.DB.Close()
 }

@@ -15,6 +15,8 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/number"
 	"bihuan/internal/search"
@@ -90,13 +92,26 @@ func (k known) said(sc authz.Scope) string {
 // Rows of one call also collide with each other.
 func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, rows []ImportRow) (ins []Input, out []Imported, err error) {
 	ins, out = make([]Input, len(rows)), make([]Imported, len(rows))
+	defs, err := s.fields.DefsIn(ctx, q, i18n.ZhCN, field.Customer)
+	if err != nil {
+		return nil, nil, err
+	}
+	contactDefs, err := s.fields.DefsIn(ctx, q, i18n.ZhCN, field.Contact)
+	if err != nil {
+		return nil, nil, err
+	}
 	var keys, numbers, usccs []string
 	var phones [][]byte
 	for i, r := range rows {
 		in := r.Input
-		if err := in.check(nil); err != nil {
-			out[i].Err = err
+		err := in.check(nil)
+		if len(defs)+len(contactDefs) > 0 {
+			err = fault.Both(err, s.checkFieldsOf(ctx, q, defs, contactDefs, &in, nil))
 		}
+		if err != nil && !fault.Is(err, fault.Invalid) {
+			return nil, nil, err
+		}
+		out[i].Err = err
 		ins[i] = in
 		if in.ImportKey != "" {
 			keys = append(keys, in.ImportKey)
@@ -299,6 +314,9 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 		entries   []journal.Entry
 		docs      = make([]search.Doc, 0, len(take))
 		tags      []any
+		values    = map[int64][]field.Value{}
+
+		contactValues = map[int64][]field.Value{}
 	)
 	now := a.NowMicros()
 	by := int64(0)
@@ -340,7 +358,10 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 		customers = append(customers, id, in.Number, string(in.Type), in.Name, nameKey(in.Type, in.Name), cnid.Pinyin(in.Name), cnid.Initials(in.Name),
 			orNull(in.USCC), in.Industry, string(in.Level), in.Source, in.Region, address, masked, in.Website, in.Remark, in.OwnerID, in.DepartmentID,
 			first, creator, creatorName, created, now, created, in.DuplicateReason, orNull(in.ImportKey), external, db.Bool(in.Demo))
-		words := []string{in.Number, in.Name}
+		words, found := []string{in.Number, in.Name}, field.Searchable(in.values)
+		if len(in.values) > 0 {
+			values[id] = in.values
+		}
 		if external != "" {
 			words = append(words, external)
 		}
@@ -352,6 +373,10 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 			v, err := s.contactValues(contactIDs[0], id, c, row, now)
 			if err != nil {
 				return nil, err
+			}
+			if len(c.values) > 0 {
+				contactValues[contactIDs[0]] = c.values
+				found = append(found, field.Searchable(c.values)...)
 			}
 			contactIDs = contactIDs[1:]
 			contacts = append(contacts, v...)
@@ -373,7 +398,7 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 		for _, t := range in.TagIDs {
 			tags = append(tags, id, t)
 		}
-		docs = append(docs, search.Doc{ID: id, Text: strings.Join(words, "\n")})
+		docs = append(docs, search.Doc{ID: id, Text: strings.Join(append(words, found...), "\n")})
 		out[i].ID, out[i].Number = id, in.Number
 		a.Record(event.Event{Kind: ImportedKind, Subject: Subject(id), Reason: in.DuplicateReason, Data: CreatedData{
 			Number: in.Number, Type: in.Type, Level: in.Level, Source: in.Source, OwnerID: in.OwnerID,
@@ -396,6 +421,12 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 	}
 	if err != nil {
 		return nil, fmt.Errorf("customer: import: %w", err)
+	}
+	if err := s.fields.SetNew(ctx, a.Tx, field.Customer, values); err != nil {
+		return nil, err
+	}
+	if err := s.fields.SetNew(ctx, a.Tx, field.Contact, contactValues); err != nil {
+		return nil, err
 	}
 	if err := journal.AddMany(ctx, a.Tx, entries); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/number"
 )
 
@@ -32,7 +33,8 @@ func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (Cus
 	if err := a.Actor.Check(PermCreate); err != nil {
 		return Customer{}, err
 	}
-	if err := in.check(nil); err != nil {
+	err := in.check(nil)
+	if err := fault.Both(err, s.checkFields(ctx, a, &in, nil)); err != nil {
 		return Customer{}, err
 	}
 	if in.DepartmentID == 0 {
@@ -67,6 +69,9 @@ func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (Cus
 			return Customer{}, err
 		}
 		contacts++
+	}
+	if _, err := s.setFields(ctx, a.Tx, field.Customer, id, in.values, ""); err != nil {
+		return Customer{}, err
 	}
 	if !in.Need.blank() {
 		if _, err := s.insertNeed(ctx, a, id, in.Need); err != nil {
@@ -164,12 +169,12 @@ func (s *Service) insert(ctx context.Context, a *action.Action, in Input) (int64
 	var id int64
 	err := a.QueryRow(ctx, `
 		INSERT INTO customers (number, type, name, name_key, pinyin, initials, uscc, industry, level, source, region, website, remark,
-			owner_id, department_id, first_contact_at, created_by, created_by_name, created_at, updated_at, activity_at, duplicate_reason, import_key, demo)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+			owner_id, department_id, first_contact_at, created_by, created_by_name, created_at, updated_at, activity_at, duplicate_reason, import_key, demo, stage_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 		RETURNING id`,
 		in.Number, string(in.Type), in.Name, nameKey(in.Type, in.Name), cnid.Pinyin(in.Name), cnid.Initials(in.Name), uscc, in.Industry,
 		string(in.Level), in.Source, in.Region, in.Website, in.Remark, in.OwnerID, in.DepartmentID, first, by, byName, created, now, created,
-		in.DuplicateReason, importKey, db.Bool(in.Demo)).Scan(&id)
+		in.DuplicateReason, importKey, db.Bool(in.Demo), created).Scan(&id)
 	switch {
 	case db.IsUnique(err, "import_key"):
 		return 0, fault.New(fault.Conflict, "customer.imported_before").Wrap(err)
@@ -183,16 +188,20 @@ func (s *Service) insert(ctx context.Context, a *action.Action, in Input) (int64
 			return 0, fmt.Errorf("customer: address: %w", err)
 		}
 	}
-	return id, nil
+	care, err := s.care(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	return id, s.scheduleMissing(ctx, a.Tx, care, []int64{id}, false)
 }
 
 // insertContact writes a checked contact; row is where it stands in the form.
 func (s *Service) insertContact(ctx context.Context, tx *db.Tx, customerID int64, c ContactInput, row int) (int64, error) {
 	var id int64
 	err := tx.QueryRow(ctx, `
-		INSERT INTO contacts (customer_id, name, initials, gender, position, is_primary, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
-		customerID, c.Name, cnid.Initials(c.Name), c.Gender, c.Position, db.Bool(c.Primary), tx.NowMicros(), tx.NowMicros()).Scan(&id)
+		INSERT INTO contacts (customer_id, name, initials, gender, position, role, is_primary, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		customerID, c.Name, cnid.Initials(c.Name), c.Gender, c.Position, c.Role, db.Bool(c.Primary), tx.NowMicros(), tx.NowMicros()).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("customer: contact %d: %w", row, err)
 	}
@@ -216,7 +225,8 @@ func (s *Service) insertContact(ctx context.Context, tx *db.Tx, customerID int64
 	if err != nil {
 		return 0, fmt.Errorf("customer: contact %d: %w", row, err)
 	}
-	return id, nil
+	_, err = s.setFields(ctx, tx, field.Contact, id, c.values, "")
+	return id, err
 }
 
 // AddContactIn adds a contact to a customer inside another action: somebody new
@@ -229,7 +239,8 @@ func (s *Service) AddContactIn(ctx context.Context, a *action.Action, customerID
 	}
 	c.ID, c.Primary = 0, len(old.Contacts) == 0
 	in := Input{Name: old.Name, Contacts: []ContactInput{c}, PhoneOptional: true}
-	if err := in.check(&old); err != nil {
+	err = in.check(&old)
+	if err := fault.Both(err, s.checkFields(ctx, a, &in, &old)); err != nil {
 		return 0, err
 	}
 	c = in.Contacts[0]

@@ -6,6 +6,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/crypt"
 	"bihuan/internal/db"
+	"bihuan/internal/field"
 )
 
 // Type tells persons (个人客户) from companies (企业客户).
@@ -81,6 +82,7 @@ type Customer struct {
 	Contacts []Contact // the primary one first; former ones are left out
 	Needs    []Need    // the newest first
 	Tags     []Tag
+	Fields   map[int64]field.Value // custom fields; only filled by [Service.AddFields]
 }
 
 // Rating is the mean of all ratings, 0 when there are none.
@@ -113,6 +115,7 @@ type Contact struct {
 	Wechat     string
 	Primary    bool
 	Active     bool
+	Fields     map[int64]field.Value // custom fields; only filled by [Service.AddFields]
 }
 
 // Need is what a customer asked for at first (CUS-2).
@@ -156,11 +159,21 @@ const RevealReasonSetting = "customer.reveal_reason"
 type Service struct {
 	run     *action.Runner
 	keys    *crypt.Keeper
+	fields  *field.Service
 	tickets Tickets       // nil until ShowTickets
 	levels  LevelApproval // nil: changes of level are done at once
+	lists   lists         // what long lists need: see Equip
+	counted counted       // of views, for a moment
+	business TicketCounter // nil until CountBusiness
+	leads    Leads        // nil until AskLeads
 }
 
 // New returns the room on the runner's store. keys seal the sensitive fields.
-func New(run *action.Runner, keys *crypt.Keeper) *Service { return &Service{run: run, keys: keys} }
+func New(run *action.Runner, keys *crypt.Keeper) *Service {
+	return &Service{run: run, keys: keys, fields: field.New(run)}
+}
+
+// Fields returns the room of custom fields, which all rooms share.
+func (s *Service) Fields() *field.Service { return s.fields }
 
 func (s *Service) db() *db.DB { return s.run.DB() }

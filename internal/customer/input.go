@@ -12,6 +12,7 @@ import (
 
 	"bihuan/internal/cnid"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 )
 
@@ -35,6 +36,9 @@ type Input struct {
 	Contacts       []ContactInput // of an update: contacts not named stay as they are
 	Need           NeedInput      // first need; ignored by an update
 	TagIDs         []int64        // ignored by an update
+	// Fields are the custom fields. Of a new profile nil means that nobody was
+	// asked: then required ones may stay empty.
+	Fields field.Input
 
 	// DuplicateReason lets a second profile with the same credit code or
 	// telephone number pass.
@@ -48,6 +52,8 @@ type Input struct {
 	CreatedAt     time.Time // registered elsewhere at that time
 	CreatedByName string
 	Demo          bool
+
+	values []field.Value // parsed by checkFields
 }
 
 // ContactInput is a contact as it was typed. In an update of an existing
@@ -58,6 +64,7 @@ type ContactInput struct {
 	Name        string
 	Gender      string
 	Position    string
+	Role        string // one of Roles; of an update "" leaves it and RoleNone empties it
 	Phone       string
 	Email       string
 	Wechat      string
@@ -65,12 +72,14 @@ type ContactInput struct {
 	Remove      bool // no longer to be spoken to; the row is kept
 	ClearEmail  bool
 	ClearWechat bool
+	Fields      field.Input // as of Input
 
-	phone cnid.Phone // parsed by check
+	phone  cnid.Phone    // parsed by check
+	values []field.Value // parsed by checkFields
 }
 
 func (c ContactInput) blank() bool {
-	return c.ID == 0 && c.Name == "" && c.Phone == "" && c.Email == "" && c.Wechat == "" && c.Position == ""
+	return c.ID == 0 && c.Name == "" && c.Phone == "" && c.Email == "" && c.Wechat == "" && c.Position == "" && c.Fields.Blank()
 }
 
 // NeedInput is a need as it was typed; the zero NeedInput is none.
@@ -230,6 +239,14 @@ func (in *Input) checkContacts(e *fault.Error, old *Customer) {
 		limit(e, f+"name", "customer.contact.name", c.Name, maxShort)
 		limit(e, f+"position", "customer.contact.position", c.Position, maxShort)
 		limit(e, f+"wechat", "customer.contact.wechat", c.Wechat, maxShort)
+		switch {
+		case c.Role == RoleNone:
+			c.Role = ""
+		case c.Role == "":
+			c.Role = was.Role
+		case !slices.Contains(Roles, c.Role):
+			e.Field(f+"role", "customer.role.unknown")
+		}
 		if !slices.Contains(Genders, c.Gender) {
 			e.Field(f+"gender", "customer.contact.gender.unknown")
 		}

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,9 +45,10 @@ func (s *Service) ByNumber(ctx context.Context, sc authz.Scope, number string) (
 
 // Card returns the profile for the page of a ticket, whose reader sees the
 // ticket's customer even if he is not in his scope. The caller has checked the
-// scope of the ticket; all sensitive values are masked.
+// scope of the ticket; all sensitive values are masked. What he first asked for
+// is left out.
 func (s *Service) Card(ctx context.Context, q db.Querier, id int64) (Customer, error) {
-	return s.load(ctx, q, id)
+	return s.profile(ctx, q, id)
 }
 
 const profileColumns = `c.id, c.number, c.type, c.name, COALESCE(c.uscc, ''), c.industry, c.level, c.grade, c.stage, c.stage_at, c.parent_id, c.source, c.region, c.address_masked, c.website, c.remark,
@@ -70,6 +69,16 @@ func scanProfile(row interface{ Scan(...any) error }) (c Customer, err error) {
 }
 
 func (s *Service) load(ctx context.Context, q db.Querier, id int64) (Customer, error) {
+	c, err := s.profile(ctx, q, id)
+	if err != nil {
+		return c, err
+	}
+	c.Needs, err = s.needs(ctx, q, id)
+	return c, err
+}
+
+// profile is load without needs.
+func (s *Service) profile(ctx context.Context, q db.Querier, id int64) (Customer, error) {
 	c, err := scanProfile(q.QueryRow(ctx, `SELECT `+profileColumns+` FROM `+profileTables+` WHERE c.id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, notFound()
@@ -82,9 +91,6 @@ func (s *Service) load(ctx context.Context, q db.Querier, id int64) (Customer, e
 		return c, err
 	}
 	c.Contacts = contacts
-	if c.Needs, err = s.needs(ctx, q, id); err != nil {
-		return c, err
-	}
 	tags, err := s.tagsOf(ctx, q, []int64{id})
 	if err != nil {
 		return c, err
@@ -183,164 +189,6 @@ type Row struct {
 	Customer // Contacts holds the primary one only, Needs nothing
 }
 
-// Sorts of a list.
-const (
-	ByActivity = "activity" // last business first; the default
-	ByCreated  = "created"  // last registered first
-)
-
-// Filter selects customers for a list; the zero Filter selects all.
-type Filter struct {
-	Type         Type
-	Level        Level
-	Source       string
-	Industry     string // a section selects its divisions too
-	TagID        int64
-	OwnerID      int64 // -1: those without an owner
-	DepartmentID int64
-	Sort         string
-	After        string // keyset cursors of a Page
-	Before       string
-	Limit        int // 0: 25
-}
-
-// Page is a stretch of a list. Next and Prev are "" at its ends.
-type Page struct {
-	Rows       []Row
-	Next, Prev string
-}
-
-// maxBranches is how many arms a list over a scope may have; beyond it one scan
-// of the whole order is no dearer.
-const maxBranches = 12
-
-// List returns a stretch of the customers sc lets the reader see. It costs what
-// its rows cost: each way of being concerned (department, owner, registered by)
-// walks its own index for as many rows as are shown.
-func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, error) {
-	if sc.Empty() {
-		return Page{}, nil
-	}
-	if f.Limit <= 0 || f.Limit > 200 {
-		f.Limit = 25
-	}
-	key := "c.activity_at"
-	if f.Sort == ByCreated {
-		key = "c.created_at"
-	}
-	order, cmp, cursor := "DESC", "<", f.After
-	if f.Before != "" {
-		order, cmp, cursor = "ASC", ">", f.Before
-	}
-	at, id, paged := parseCursor(cursor)
-	if f.Before != "" && !paged {
-		order, cmp = "DESC", "<"
-	}
-	var a db.Args
-	branch := func(of string) string {
-		where := of + " AND c.gone = 0" + f.where(&a)
-		if paged {
-			where += " AND (" + key + ", c.id) " + cmp + " (" + a.Add(at) + ", " + a.Add(id) + ")"
-		}
-		return `SELECT c.id AS id, ` + key + ` AS k FROM customers c WHERE ` + where +
-			` ORDER BY ` + key + ` ` + order + `, c.id ` + order + ` LIMIT ` + a.Add(f.Limit+1)
-	}
-	var query string
-	arms := len(sc.Departments()) + 2
-	if sc.Everything() || f.Sort == ByCreated || arms > maxBranches {
-		query = branch("(" + sc.Where(&a, scopeColumns) + ")")
-	} else {
-		var parts []string
-		arm := func(cond string) {
-			parts = append(parts, `SELECT id, k FROM (`+branch(cond)+`) b`+strconv.Itoa(len(parts)))
-		}
-		for _, d := range sc.Departments() {
-			arm("c.department_id = " + a.Add(d))
-		}
-		arm("c.owner_id = " + a.Add(sc.User()))
-		arm("c.created_by = " + a.Add(sc.User()))
-		query = `SELECT id, k FROM (` + strings.Join(parts, ` UNION `) + `) u ORDER BY k ` + order + `, id ` + order + ` LIMIT ` + a.Add(f.Limit+1)
-	}
-	rows, err := s.db().Read().Query(ctx, query, a.Values...)
-	if err != nil {
-		return Page{}, fmt.Errorf("customer: list: %w", err)
-	}
-	defer rows.Close()
-	var ids, keys []int64
-	for rows.Next() {
-		var id, k int64
-		if err := rows.Scan(&id, &k); err != nil {
-			return Page{}, fmt.Errorf("customer: list: %w", err)
-		}
-		ids, keys = append(ids, id), append(keys, k)
-	}
-	if err := rows.Err(); err != nil {
-		return Page{}, fmt.Errorf("customer: list: %w", err)
-	}
-	more := len(ids) > f.Limit
-	if more {
-		ids, keys = ids[:f.Limit], keys[:f.Limit]
-	}
-	back := order == "ASC"
-	if back {
-		slices.Reverse(ids)
-		slices.Reverse(keys)
-	}
-	p := Page{}
-	if p.Rows, err = s.rows(ctx, s.db().Read(), ids); err != nil {
-		return Page{}, err
-	}
-	if n := len(ids); n > 0 {
-		if more || back {
-			p.Next = cursorOf(keys[n-1], ids[n-1])
-		}
-		if paged && (!back || more) {
-			p.Prev = cursorOf(keys[0], ids[0])
-		}
-	}
-	return p, nil
-}
-
-func (f Filter) where(a *db.Args) string {
-	var b strings.Builder
-	and := func(cond string, v any) { b.WriteString(" AND " + cond + a.Add(v)) }
-	if f.Type != "" {
-		and("c.type = ", string(f.Type))
-	}
-	if f.Level != "" {
-		and("c.level = ", string(f.Level))
-	}
-	if f.Source != "" {
-		and("c.source = ", f.Source)
-	}
-	if len(f.Industry) == 1 {
-		and("SUBSTR(c.industry, 1, 1) = ", f.Industry)
-	} else if f.Industry != "" {
-		and("c.industry = ", f.Industry)
-	}
-	if f.OwnerID != 0 {
-		and("c.owner_id = ", max(f.OwnerID, 0))
-	}
-	if f.DepartmentID != 0 {
-		and("c.department_id = ", f.DepartmentID)
-	}
-	if f.TagID != 0 {
-		b.WriteString(" AND EXISTS (SELECT 1 FROM customer_tags t WHERE t.customer_id = c.id AND t.tag_id = " + a.Add(f.TagID) + ")")
-	}
-	return b.String()
-}
-
-func cursorOf(k, id int64) string { return strconv.FormatInt(k, 36) + "." + strconv.FormatInt(id, 36) }
-
-// parseCursor returns ok false for anything cursorOf has not made: such a list
-// begins at its beginning.
-func parseCursor(s string) (k, id int64, ok bool) {
-	a, b, found := strings.Cut(s, ".")
-	k, err1 := strconv.ParseInt(a, 36, 64)
-	id, err2 := strconv.ParseInt(b, 36, 64)
-	return k, id, found && err1 == nil && err2 == nil
-}
-
 // rows loads list rows in the order of ids; the caller has checked the scope.
 func (s *Service) rows(ctx context.Context, q db.Querier, ids []int64) ([]Row, error) {
 	if len(ids) == 0 {
@@ -387,8 +235,8 @@ func (s *Service) rows(ctx context.Context, q db.Querier, ids []int64) ([]Row, e
 	return out, nil
 }
 
-// reindex puts what may be found by words into the search index: number, name
-// and the names of contacts. It is done in the transaction of the change, so
+// reindex puts what may be found by words into the search index: number, name,
+// the names of contacts and searchable fields of the company's own. It is done in the transaction of the change, so
 // that a customer is found the moment he is registered: it costs some 0.1 ms,
 // a listener's own transaction would cost more.
 func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
@@ -407,6 +255,11 @@ func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
 	for _, c := range contacts {
 		words = append(words, c.Name)
 	}
+	more, err := s.fieldWords(ctx, tx, id, contacts)
+	if err != nil {
+		return err
+	}
+	words = append(words, more...)
 	return search.Customers.Put(ctx, tx, id, strings.Join(words, "\n"))
 }
 
@@ -432,11 +285,18 @@ func AddRating(ctx context.Context, tx *db.Tx, id int64, stars, replaces int) er
 	return nil
 }
 
-// Touch notes business with a customer, by which lists are sorted.
+// Touch notes business with a customer, by which lists are sorted. Who was
+// dormant wakes up.
 func Touch(ctx context.Context, tx *db.Tx, id int64, at time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE customers SET activity_at = $1 WHERE id = $2 AND activity_at < $3`, db.Micros(at), id, db.Micros(at))
-	if err != nil {
+	var stage string
+	err := tx.QueryRow(ctx, `UPDATE customers SET activity_at = $1 WHERE id = $2 AND activity_at < $3 RETURNING stage`, db.Micros(at), id, db.Micros(at)).Scan(&stage)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
 		return fmt.Errorf("customer: touch %d: %w", id, err)
+	case stage == Dormant:
+		return wake(ctx, tx, id)
 	}
 	return nil
 }

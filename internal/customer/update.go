@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 )
 
@@ -49,11 +50,12 @@ func (s *Service) update(ctx context.Context, a *action.Action, id, version int6
 	if in.FirstContactAt.IsZero() {
 		in.FirstContactAt = old.FirstContactAt
 	}
-	if err := in.check(&old); err != nil {
+	err = in.check(&old)
+	if err := fault.Both(err, s.checkFields(ctx, a, &in, &old)); err != nil {
 		return Customer{}, err
 	}
 	if now != version {
-		return Customer{}, stale(old, in)
+		return Customer{}, s.stale(old, in)
 	}
 	if err := s.checkPeople(ctx, a, in.OwnerID, in.DepartmentID, &old); err != nil {
 		return Customer{}, err
@@ -77,6 +79,11 @@ func (s *Service) update(ctx context.Context, a *action.Action, id, version int6
 		}
 		changes = append(changes, Change{Change: event.Change{Field: "address", Old: old.Address, New: masked}})
 	}
+	own, err := s.setFields(ctx, a.Tx, field.Customer, id, in.values, "")
+	if err != nil {
+		return Customer{}, err
+	}
+	changes = append(changes, own...)
 	contactChanges, err := s.updateContacts(ctx, a, old, in)
 	if err != nil {
 		return Customer{}, err
@@ -105,10 +112,15 @@ func (s *Service) update(ctx context.Context, a *action.Action, id, version int6
 		return Customer{}, fmt.Errorf("customer: update %d: %w", id, err)
 	}
 	if n, err := res.RowsAffected(); err == nil && n == 0 {
-		return Customer{}, stale(old, in)
+		return Customer{}, s.stale(old, in)
 	}
 	if err := s.reindex(ctx, a.Tx, id); err != nil {
 		return Customer{}, err
+	}
+	if in.Level != old.Level {
+		if err := s.reschedule(ctx, a.Tx, id, in.Level); err != nil {
+			return Customer{}, err
+		}
 	}
 	a.Record(event.Event{Kind: Changed, Subject: Subject(id), Reason: reason, Data: ChangedData{changes}})
 	return s.load(ctx, a, id)
@@ -217,7 +229,7 @@ func (s *Service) differences(ctx context.Context, q db.Querier, old Customer, i
 func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Customer, in Input) ([]Change, error) {
 	var out []Change
 	fail := func(err error) ([]Change, error) { return nil, fmt.Errorf("customer: contacts of %d: %w", old.ID, err) }
-	chosen := slices.ContainsFunc(in.Contacts, func(c ContactInput) bool { return c.Primary })
+	chosen, moved := slices.ContainsFunc(in.Contacts, func(c ContactInput) bool { return c.Primary }), false
 	for i, c := range in.Contacts {
 		if c.blank() {
 			continue
@@ -244,10 +256,13 @@ func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Cust
 		}
 		o := old.Contacts[k]
 		if c.Remove {
-			if _, err := a.Exec(ctx, `UPDATE contacts SET active = 0, is_primary = 0, updated_at = $1, version = version + 1 WHERE id = $2`, a.NowMicros(), o.ID); err != nil {
+			if _, err := a.Exec(ctx, `UPDATE contacts SET active = 0, is_primary = 0, left_at = $1, updated_at = $2, version = version + 1 WHERE id = $3`, a.NowMicros(), a.NowMicros(), o.ID); err != nil {
 				return fail(err)
 			}
 			add("removed", cnid.MaskName(o.Name), "", true)
+			if err := noteMove(ctx, a, old.ID, contactMove{kind: "left", contact: o.ID}); err != nil {
+				return fail(err)
+			}
 			continue
 		}
 		n := len(out)
@@ -256,13 +271,12 @@ func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Cust
 		}
 		add("gender", o.Gender, c.Gender, false)
 		add("position", o.Position, c.Position, false)
-		if chosen {
-			add("primary", yesNo(o.Primary), yesNo(c.Primary), false)
-		} else {
+		add("role", o.Role, c.Role, false)
+		if !chosen {
 			c.Primary = o.Primary
 		}
 		if c.Phone != "" {
-			same, err := s.sameIndex(ctx, a, o.ID, "phone_index", s.keys.Index(indexPhone, c.phone.Key()))
+			same, err := s.sameIndex(ctx, a, o.ID, "phone_index", s.keys.Indexes(indexPhone, c.phone.Key()))
 			if err != nil {
 				return fail(err)
 			}
@@ -275,7 +289,7 @@ func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Cust
 			}
 		}
 		if c.Email != "" || c.ClearEmail && o.Email != "" {
-			same, err := s.sameIndex(ctx, a, o.ID, "email_index", s.keys.Index(indexEmail, cnid.EmailKey(c.Email)))
+			same, err := s.sameIndex(ctx, a, o.ID, "email_index", s.keys.Indexes(indexEmail, cnid.EmailKey(c.Email)))
 			if err != nil {
 				return fail(err)
 			}
@@ -294,15 +308,21 @@ func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Cust
 			}
 			add("wechat", o.Wechat, masked, true)
 		}
-		if len(out) == n {
+		own, err := s.setFields(ctx, a.Tx, field.Contact, o.ID, c.values, cnid.MaskName(o.Name))
+		if err != nil {
+			return fail(err)
+		}
+		out = append(out, own...)
+		if len(out) == n && c.Primary == o.Primary {
 			continue
 		}
-		if _, err := a.Exec(ctx, `UPDATE contacts SET name = $1, initials = $2, gender = $3, position = $4, is_primary = $5, updated_at = $6, version = version + 1 WHERE id = $7`,
-			c.Name, cnid.Initials(c.Name), c.Gender, c.Position, db.Bool(c.Primary), a.NowMicros(), o.ID); err != nil {
+		moved = moved || c.Primary != o.Primary
+		if _, err := a.Exec(ctx, `UPDATE contacts SET name = $1, initials = $2, gender = $3, position = $4, role = $5, is_primary = $6, updated_at = $7, version = version + 1 WHERE id = $8`,
+			c.Name, cnid.Initials(c.Name), c.Gender, c.Position, c.Role, db.Bool(c.Primary), a.NowMicros(), o.ID); err != nil {
 			return fail(err)
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && !moved {
 		return nil, nil
 	}
 	if chosen {
@@ -321,23 +341,21 @@ func (s *Service) updateContacts(ctx context.Context, a *action.Action, old Cust
 			return fail(err)
 		}
 	}
-	// Somebody is always the one to speak to first.
-	_, err := a.Exec(ctx, `
-		UPDATE contacts SET is_primary = 1
-		WHERE  id = (SELECT MIN(id) FROM contacts WHERE customer_id = $1 AND active = 1)
-		  AND  NOT EXISTS (SELECT 1 FROM contacts x WHERE x.customer_id = $2 AND x.is_primary = 1 AND x.active = 1)`, old.ID, old.ID)
+	key, err := s.newKey(ctx, a, old)
 	if err != nil {
 		return fail(err)
 	}
-	return out, nil
+	return append(out, key...), nil
 }
 
-func (s *Service) sameIndex(ctx context.Context, q db.Querier, contactID int64, column string, want []byte) (bool, error) {
+// sameIndex reports whether the stored index is one of want: whether the value
+// is the same, whichever key it was indexed with.
+func (s *Service) sameIndex(ctx context.Context, q db.Querier, contactID int64, column string, want [][]byte) (bool, error) {
 	var have []byte
 	if err := q.QueryRow(ctx, `SELECT `+column+` FROM contacts WHERE id = $1`, contactID).Scan(&have); err != nil {
 		return false, err
 	}
-	return len(want) > 0 && string(have) == string(want), nil
+	return slices.ContainsFunc(want, func(x []byte) bool { return string(x) == string(have) }), nil
 }
 
 func yesNo(b bool) string {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -72,6 +73,7 @@ func funcs(l i18n.Lang) template.FuncMap {
 		"radios":   p.radios,
 		"checks":   p.checks,
 		"check":    p.check,
+		"control":  p.control,
 		"rating":   p.rating,
 		"upload":   p.upload,
 		"problems": p.problems,
@@ -166,6 +168,16 @@ var tones = map[string]string{
 // cyan, blue, violet, pink or gray. Call it while packages are initialised.
 func SetTone(code, colour string) struct{} { tones[code] = colour; return struct{}{} }
 
+// recoloured are the colours this company has chosen for some codes.
+var recoloured atomic.Pointer[map[string]string]
+
+// Recolour gives codes other colours than the product's own while it runs, until
+// it is called again. Fragments drawn before are drawn anew.
+func Recolour(colours map[string]string) {
+	recoloured.Store(&colours)
+	lookChanged.Add(1)
+}
+
 func tone(code any) string {
 	var s string
 	switch c := code.(type) {
@@ -176,6 +188,11 @@ func tone(code any) string {
 	default:
 		if v := reflect.ValueOf(code); v.Kind() == reflect.String {
 			s = v.String()
+		}
+	}
+	if m := recoloured.Load(); m != nil {
+		if c, ok := (*m)[s]; ok {
+			return c
 		}
 	}
 	return tones[s]

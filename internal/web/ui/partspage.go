@@ -12,6 +12,7 @@ import (
 // sentences of the product, and stand here in Chinese for both languages.
 type partsView struct {
 	Good, Bad, Off *web.Form
+	Controls       []Control
 	Options        []Option
 	Few            []Option
 	Now            time.Time
@@ -60,6 +61,9 @@ func sampleParts(r *web.Request, now time.Time) partsView {
 			Priority: o.p, PriorityWord: o.pw, State: o.s, StateWord: o.sw, Level: o.l, LevelWord: o.lw,
 			Due: now.Add(time.Duration(i*45-24) * time.Minute), Amount: int64(i) * 12345678, Current: i == 1})
 	}
+	v.Controls = []Control{{Name: "c1", Label: "年产值", Kind: "money", Hint: "以元计", Required: true}, {Name: "c2", Label: "经销区域", Kind: "multi", Options: v.Options},
+		{Name: "c3", Label: "负责工程师", Kind: "user", Look: "/static/none"}, {Name: "c4", Label: "保修到期", Kind: "date"}, {Name: "c5", Label: "官网", Kind: "link"},
+		{Name: "c6", Label: "上门", Kind: "bool", Options: v.Few, When: "kind=b"}}
 	for name := range icons {
 		v.Icons = append(v.Icons, name)
 	}
