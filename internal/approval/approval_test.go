@@ -21,10 +21,18 @@ import (
 
 const testKind Kind = "deletion"
 
+// tester is a test or a round of a random one.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Error(args ...any)
+	Errorf(format string, args ...any)
+}
+
 // office is a company under test: 客户服务中心 (headed by 陈) with 客服部 below it
 // (headed by 何, supervised by 李).
 type office struct {
-	t       testing.TB
+	t       tester
 	ctx     context.Context
 	clock   *clock.Fake
 	d       *db.DB
@@ -40,7 +48,7 @@ type office struct {
 	fail    error // what Decided returns
 }
 
-func newOffice(t testing.TB, d *db.DB, c *clock.Fake) *office {
+func newOffice(t tester, d *db.DB, c *clock.Fake) *office {
 	t.Helper()
 	o := &office{t: t, ctx: context.Background(), clock: c, d: d, user: map[string]int64{}, roles: map[string]int64{}}
 	o.follow = event.NewFollower(d)
@@ -408,6 +416,10 @@ func TestStandIn(t *testing.T) {
 		o.away("he", "", 0, 48*time.Hour)
 		r = o.ask("wang", 2)
 		o.see("nobody stands in", o.waits(r.ID), "chen he")
+		o.clock.Advance(72 * time.Hour) // he is back, nobody was told, and chen has been asked
+		if _, err := o.s.Approve(o.ctx, o.actor("chen"), r.ID, ""); err != nil {
+			o.t.Errorf("who was asked may no longer: %v", err)
+		}
 		// The requester as stand-in is none.
 		o.away("he", "zhao", 0, 48*time.Hour)
 		r = o.ask("zhao", 3)

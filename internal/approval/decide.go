@@ -120,7 +120,7 @@ func (s *Service) decide(ctx context.Context, a *action.Action, id int64, d Deci
 
 // entitled returns for whom the actor may decide r's step: 0 for himself.
 func (s *Service) entitled(ctx context.Context, a *action.Action, r Request) (forID int64, forName string, err error) {
-	ids, err := s.candidates(ctx, a, r)
+	ids, err := s.turns(ctx, a, r)
 	if err != nil {
 		return 0, "", err
 	}

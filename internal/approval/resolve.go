@@ -93,6 +93,30 @@ func (s *Service) candidates(ctx context.Context, q db.Querier, r Request) ([]in
 	return out, nil
 }
 
+// turns is candidates with those who have been asked and are still on the line:
+// who was asked while somebody was away may decide after he has come back.
+func (s *Service) turns(ctx context.Context, q db.Querier, r Request) ([]int64, error) {
+	ids, err := s.candidates(ctx, q, r)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := stored(ctx, q, r.ID)
+	if err != nil || subset(asked, ids) {
+		return ids, err
+	}
+	r.Level = maxDepth
+	line, err := s.candidates(ctx, q, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range asked {
+		if slices.Contains(line, id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // deciders knows who may not decide a request.
 type deciders struct {
 	s     *Service

@@ -99,13 +99,16 @@ func (s *Service) StandIn(ctx context.Context, q db.Querier, userID int64) (int6
 }
 
 // StandsInFor returns the active colleagues who are away now and have named the
-// user as their delegate, by id.
+// user as their delegate, by id: nobody while he is away himself.
 func (s *Service) StandsInFor(ctx context.Context, q db.Querier, userID int64) ([]int64, error) {
 	o, err := s.current(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	now := s.d.Clock().Now()
+	if me := o.users[userID]; me == nil || !me.Active || me.Away(now) {
+		return nil, nil
+	}
 	var out []int64
 	for id, u := range o.users {
 		if u.DelegateID == userID && id != userID && u.Active && u.Away(now) {
