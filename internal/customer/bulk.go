@@ -251,7 +251,9 @@ func collisions(ctx context.Context, q db.Querier, keys, numbers, usccs []string
 		db.EachIn(usccs, func(in string, args []any) error { return look(c.usccs, "c.uscc", "", in, args) }),
 		db.EachIn(phones, func(in string, args []any) error {
 			return look(c.phones, "x.phone_index", " JOIN contacts x ON x.customer_id = c.id AND x.active = 1", in, args)
-		}))
+		}),
+		mergedBefore(ctx, q, "merged_key", keys, c.imports),
+		mergedBefore(ctx, q, "merged_number", numbers, c.numbers))
 	return c, err
 }
 
@@ -495,6 +497,9 @@ func FreshNumbers(ctx context.Context, tx *db.Tx, counter, table, template strin
 			}
 			return rows.Err()
 		})
+		if err == nil && table == "customers" {
+			err = takenByMerges(ctx, tx, ns, taken)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("customer: fresh numbers: %w", err)
 		}
@@ -584,6 +589,9 @@ func (s *Service) Targets(ctx context.Context, q db.Querier, sc authz.Scope, ids
 				}
 			})
 		}))
+	if err == nil {
+		err = mergedTargets(ctx, q, sc, ids, byID)
+	}
 	return byID, byName, err
 }
 

@@ -102,7 +102,7 @@ func (s *Service) nextNumber(ctx context.Context, tx *db.Tx) (string, error) {
 		}
 		// An import may have brought a number of the same shape.
 		var taken int
-		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM customers WHERE number = $1`, n).Scan(&taken); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM customers WHERE number = $1) + (SELECT COUNT(*) FROM customer_merges WHERE merged_number = $2 AND undone_at = 0)`, n, n).Scan(&taken); err != nil {
 			return "", fmt.Errorf("customer: number: %w", err)
 		}
 		if taken == 0 {
@@ -143,6 +143,11 @@ func nameKey(t Type, name string) string {
 }
 
 func (s *Service) insert(ctx context.Context, a *action.Action, in Input) (int64, error) {
+	if taken, err := takenByMerge(ctx, a, in.Number); err != nil {
+		return 0, fmt.Errorf("customer: number: %w", err)
+	} else if taken {
+		return 0, fault.New(fault.Conflict, "customer.number.taken", in.Number)
+	}
 	now, created := a.NowMicros(), a.NowMicros()
 	if !in.CreatedAt.IsZero() {
 		created = db.Micros(in.CreatedAt)

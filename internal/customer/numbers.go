@@ -37,5 +37,8 @@ func IDOf(ctx context.Context, q db.Querier, number string) (id int64, err error
 	if err := q.QueryRow(ctx, `SELECT COALESCE(MAX(id), 0) FROM customers WHERE number = $1`, line(number)).Scan(&id); err != nil {
 		return 0, fmt.Errorf("customer: by number: %w", err)
 	}
+	if id == 0 { // the number of a merged profile leads to the one it lives on in
+		return byOldNumber(ctx, q, line(number))
+	}
 	return id, nil
 }

@@ -25,7 +25,12 @@ func day(t time.Time) string {
 // Get returns the profile of a customer the reader may see.
 func (s *Service) Get(ctx context.Context, sc authz.Scope, id int64) (Customer, error) {
 	if err := s.visible(ctx, s.db().Read(), sc, id); err != nil {
-		return Customer{}, err
+		// A merged profile lives on in another.
+		to, serr := s.SurvivorIn(ctx, sc, id)
+		if serr != nil || to == 0 {
+			return Customer{}, errors.Join(serr, err)
+		}
+		id = to
 	}
 	return s.load(ctx, s.db().Read(), id)
 }
@@ -35,7 +40,9 @@ func (s *Service) ByNumber(ctx context.Context, sc authz.Scope, number string) (
 	var id int64
 	err := s.db().Read().QueryRow(ctx, `SELECT id FROM customers WHERE number = $1`, line(number)).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Customer{}, notFound()
+		if id, err = byOldNumber(ctx, s.db().Read(), line(number)); err == nil && id == 0 {
+			return Customer{}, notFound()
+		}
 	}
 	if err != nil {
 		return Customer{}, fmt.Errorf("customer: by number: %w", err)
@@ -255,6 +262,11 @@ func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
 	for _, c := range contacts {
 		words = append(words, c.Name)
 	}
+	former, err := formerNumbers(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	words = append(words, former...)
 	more, err := s.fieldWords(ctx, tx, id, contacts)
 	if err != nil {
 		return err

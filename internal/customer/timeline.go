@@ -62,10 +62,11 @@ type Item struct {
 	Ticket TicketRef // of an entry about a ticket
 }
 
-// Changes decodes what a Changed fact changed; nil for other items.
+// Changes decodes what a Changed or StageChanged fact changed; nil for other
+// items.
 func (i Item) Changes() []Change {
 	var d ChangedData
-	if i.Event != nil && i.Event.Kind == Changed {
+	if i.Event != nil && (i.Event.Kind == Changed || i.Event.Kind == StageChanged) {
 		_ = i.Event.Decode(&d)
 	}
 	return d.Changes
@@ -141,7 +142,7 @@ func (s *Service) Timeline(ctx context.Context, actor authz.Actor, id int64, bef
 		}
 	}
 	if wantEvents {
-		evs, err := event.Of(ctx, q, Subject(id), eventsBefore, limit+1)
+		evs, err := s.eventsOf(ctx, q, id, eventsBefore, limit+1)
 		if err != nil {
 			return nil, "", err
 		}
@@ -228,7 +229,7 @@ func (s *Service) AddFollowUp(ctx context.Context, actor authz.Actor, id int64, 
 			return err
 		}
 		a.Record(event.Event{Kind: FollowUpAdded, Subject: Subject(id), Data: EntryData{entryID}})
-		return Touch(ctx, a.Tx, id, a.Now)
+		return FollowedUp(ctx, a.Tx, id, r)
 	})
 	return entryID, err
 }
