@@ -60,6 +60,9 @@ func (s *Service) SetLevel(ctx context.Context, a *action.Action, id int64, to L
 	if _, err := a.Exec(ctx, `UPDATE customers SET level = $1, updated_at = $2, version = version + 1 WHERE id = $3`, string(to), a.NowMicros(), id); err != nil {
 		return fmt.Errorf("customer: level of %d: %w", id, err)
 	}
+	if err := s.reschedule(ctx, a.Tx, id, to); err != nil {
+		return err
+	}
 	a.Record(event.Event{Kind: Changed, Subject: Subject(id), Reason: reason,
 		Data: ChangedData{[]Change{{Change: event.Change{Field: "level", Old: string(from), New: string(to)}}}}})
 	return nil

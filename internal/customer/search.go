@@ -51,6 +51,11 @@ const probe = 60
 // names with a slip or a character of the same sound. The likeliest come first
 // (CUS-9).
 func (s *Service) Search(ctx context.Context, sc authz.Scope, text string, limit int) ([]Found, error) {
+	return s.search(ctx, sc, text, limit, nil)
+}
+
+// search is Search among those who fulfil narrow, which may be nil.
+func (s *Service) search(ctx context.Context, sc authz.Scope, text string, limit int, narrow func(a *db.Args) (string, error)) ([]Found, error) {
 	text = line(text)
 	if r := []rune(text); len(r) > maxSearch {
 		text = string(r[:maxSearch])
@@ -61,7 +66,7 @@ func (s *Service) Search(ctx context.Context, sc authz.Scope, text string, limit
 	if limit <= 0 || limit > 200 {
 		limit = 20
 	}
-	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}}
+	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}, narrow: narrow}
 	p.exact(text)
 	p.words(text)
 	p.latin(text)
@@ -101,6 +106,8 @@ type prober struct {
 	sc   authz.Scope
 	hits map[int64]found
 	err  error
+
+	narrow func(a *db.Args) (string, error)
 }
 
 func (p *prober) add(id int64, by string, score int) {
@@ -115,7 +122,16 @@ func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
 		return
 	}
 	var a db.Args
-	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + within(p.sc, &a) + ` LIMIT ` + a.Add(probe)
+	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + within(p.sc, &a)
+	if p.narrow != nil {
+		more, err := p.narrow(&a)
+		if err != nil {
+			p.err = err
+			return
+		}
+		query += ` AND ` + more
+	}
+	query += ` LIMIT ` + a.Add(probe)
 	rows, err := p.q.Query(p.ctx, query, a.Values...)
 	if err != nil {
 		p.err = fmt.Errorf("customer: search by %s: %w", by, err)
@@ -156,6 +172,9 @@ func (p *prober) exact(text string) {
 	if up := strings.ToUpper(text); up != text {
 		p.column(ByNumber, 100, "number", up)
 	}
+	p.look(ByNumber, 99, func(a *db.Args) string {
+		return "c.id IN (SELECT m.leads_to FROM customer_merges m WHERE m.leads_to > 0 AND m.merged_number = " + a.Add(strings.ToUpper(text)) + ")"
+	})
 	if code := cnid.NormalizeUSCC(text); utf8.RuneCountInString(code) == 18 {
 		p.column(ByUSCC, 99, "uscc", code)
 	}
@@ -223,6 +242,28 @@ func (p *prober) latin(text string) {
 	})
 }
 
+// only keeps those who fulfil narrow.
+func (p *prober) only(list []Found) ([]Found, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	ids := make([]int64, len(list))
+	for i, f := range list {
+		ids[i] = f.ID
+	}
+	var a db.Args
+	query := `SELECT c.id FROM customers c WHERE c.id IN (` + a.AddInts(ids) + `)`
+	more, err := p.narrow(&a)
+	if err != nil {
+		return nil, err
+	}
+	keep, err := queryIDs(p.ctx, p.q, query+` AND `+more, a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("customer: search: %w", err)
+	}
+	return slices.DeleteFunc(list, func(f Found) bool { return !slices.Contains(keep, f.ID) }), nil
+}
+
 // prefix looks for column values that begin with key. The range over letters
 // and digits means the same in every collation and needs no pattern index.
 func (p *prober) prefix(by string, score int, column, key string) {
@@ -265,6 +306,11 @@ func (p *prober) guess(text string) {
 	near, err := p.s.similar(p.ctx, p.q, p.sc, text)
 	if err != nil {
 		p.err = err
+	}
+	if p.narrow != nil {
+		if near, err = p.only(near); err != nil {
+			p.err = err
+		}
 	}
 	for _, f := range near {
 		p.add(f.ID, BySimilarName, 30+f.score/10)

@@ -172,10 +172,6 @@ func (s *Service) SetTags(ctx context.Context, actor authz.Actor, ids, add, remo
 		if err := a.Actor.Check(PermTag); err != nil {
 			return err
 		}
-		names, err := s.tagNames(ctx, a, append(slices.Clone(add), remove...))
-		if err != nil {
-			return err
-		}
 		var args db.Args
 		query := `SELECT c.id FROM customers c WHERE c.id IN (` + args.AddInts(ids) + `) AND ` + within(View(a.Actor), &args) +
 			` AND ` + within(authz.For(a.Actor, PermTag), &args) + ` ORDER BY c.id`
@@ -183,30 +179,8 @@ func (s *Service) SetTags(ctx context.Context, actor authz.Actor, ids, add, remo
 		if err != nil {
 			return fmt.Errorf("customer: tag: %w", err)
 		}
-		for _, id := range mine {
-			var d TagsData
-			for _, t := range add {
-				res, err := a.Exec(ctx, `INSERT INTO customer_tags (customer_id, tag_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, t)
-				if err != nil {
-					return fmt.Errorf("customer: tag %d: %w", id, err)
-				}
-				if n, err := res.RowsAffected(); err == nil && n > 0 {
-					d.Added = append(d.Added, names[t])
-				}
-			}
-			for _, t := range remove {
-				res, err := a.Exec(ctx, `DELETE FROM customer_tags WHERE customer_id = $1 AND tag_id = $2`, id, t)
-				if err != nil {
-					return fmt.Errorf("customer: untag %d: %w", id, err)
-				}
-				if n, err := res.RowsAffected(); err == nil && n > 0 {
-					d.Removed = append(d.Removed, names[t])
-				}
-			}
-			if len(d.Added)+len(d.Removed) > 0 {
-				changed++
-				a.Record(event.Event{Kind: TagsChanged, Subject: Subject(id), Data: d})
-			}
+		if changed, err = s.tagAll(ctx, a, mine, add, remove); err != nil {
+			return err
 		}
 		if changed == 0 {
 			a.Nothing()
@@ -214,6 +188,41 @@ func (s *Service) SetTags(ctx context.Context, actor authz.Actor, ids, add, remo
 		return nil
 	})
 	return changed, err
+}
+
+// tagAll adds and removes tags on customers the actor may tag and returns how
+// many changed.
+func (s *Service) tagAll(ctx context.Context, a *action.Action, ids, add, remove []int64) (changed int, err error) {
+	names, err := s.tagNames(ctx, a, append(slices.Clone(add), remove...))
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		var d TagsData
+		for _, t := range add {
+			res, err := a.Exec(ctx, `INSERT INTO customer_tags (customer_id, tag_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, t)
+			if err != nil {
+				return 0, fmt.Errorf("customer: tag %d: %w", id, err)
+			}
+			if n, err := res.RowsAffected(); err == nil && n > 0 {
+				d.Added = append(d.Added, names[t])
+			}
+		}
+		for _, t := range remove {
+			res, err := a.Exec(ctx, `DELETE FROM customer_tags WHERE customer_id = $1 AND tag_id = $2`, id, t)
+			if err != nil {
+				return 0, fmt.Errorf("customer: untag %d: %w", id, err)
+			}
+			if n, err := res.RowsAffected(); err == nil && n > 0 {
+				d.Removed = append(d.Removed, names[t])
+			}
+		}
+		if len(d.Added)+len(d.Removed) > 0 {
+			changed++
+			a.Record(event.Event{Kind: TagsChanged, Subject: Subject(id), Data: d})
+		}
+	}
+	return changed, nil
 }
 
 func (s *Service) tagNames(ctx context.Context, q db.Querier, ids []int64) (map[int64]string, error) {
