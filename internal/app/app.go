@@ -21,6 +21,7 @@ import (
 	"bihuan/internal/api"
 	v1 "bihuan/internal/api/v1"
 	"bihuan/internal/approval"
+	"bihuan/internal/approval/approvalui"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
@@ -162,13 +163,15 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	// The listeners.
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
+	follower.Listen(customers.Suspicions())
 	follower.Listen(notices.Listener())
 	follower.Listen(approvals.Listener())
 	follower.Tail(ticketui.Live(tickets, broker))
+	follower.Tail(approvalui.Live(approvals, broker))
 
 	// The face.
 	shell := &ui.Shell{
-		Nav:      navigation(),
+		Nav:      navigation(approvals),
 		Actions:  ticketui.Actions,
 		Home:     "/",
 		Visitors: []string{"/portal/", "/c/"},
@@ -198,14 +201,15 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 }
 
 // navigation is the rail and, behind it, what is needed less often.
-func navigation() []ui.Nav {
+func navigation(approvals *approval.Service) []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
+		approvalui.Nav(approvals),
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
 		manual.Nav(),
 	)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), customerui.SettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -217,6 +221,7 @@ func (a *App) routes() {
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
+	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
@@ -323,6 +328,8 @@ func (a *App) duties() {
 		}
 	})
 	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
+	a.Duties.Every("duplicates", 10*time.Second, a.Customers.FindPairs)
+	a.Duties.Every("merges", time.Hour, a.Customers.SweepMerges)
 	a.Duties.Every("api keys", time.Hour, func(ctx context.Context) error { _, err := a.Run.SweepKeys(ctx, 5000); return err })
 	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
 	a.Duties.Every("imports", time.Hour, a.Imports.Sweep)

@@ -233,3 +233,13 @@ func (s *Service) concerned(ctx context.Context, q db.Querier, actor authz.Actor
 	}
 	return slices.Contains(r.asked, actor.ID), nil // who was asked learns who was faster
 }
+
+// Audience returns whom a change of the request concerns: its requester and all
+// who have been asked, and the department it belongs to.
+func (s *Service) Audience(ctx context.Context, id int64) (users []int64, department int64, err error) {
+	r, err := load(ctx, s.run.DB().Read(), id, "")
+	if err != nil {
+		return nil, 0, err
+	}
+	return append([]int64{r.RequestedBy}, r.asked...), r.DepartmentID, nil
+}

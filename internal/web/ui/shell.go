@@ -26,6 +26,10 @@ type Nav struct {
 	Letter   string           // g and this letter lead there
 	Menu     bool             // not on the rail but in the palette and the person's menu
 	Group    string           // locale key: entries of a group share one place on the rail and are tabs of each other
+	// Count returns how much waits there for the reader, at most 100; it is shown
+	// on the rail and drawn again when a live message of topic Live comes. May be nil.
+	Count func(ctx context.Context, a authz.Actor) int
+	Live  string
 }
 
 // Shell is what all pages of a running product share. Fill it before the first
@@ -93,6 +97,7 @@ type navView struct {
 	Href, Label, Letter string
 	Icon                template.HTML
 	Current             bool
+	Key, Live, Count    string // Live: drawn again at this topic; Count: what waits there
 }
 
 type flashView struct{ Tone, Text string }
@@ -127,6 +132,7 @@ func (s *Shell) Routes(rt *web.Router, partsPerm authz.Permission) {
 	}, web.NoActor())
 	rt.Handle("POST /language", web.Public, s.setLanguage)
 	rt.Handle("GET /notifications/bell", web.SignedIn, s.bell)
+	rt.Handle("GET /navigation/{key}", web.SignedIn, s.entry)
 	rt.Handle("GET /admin/parts", partsPerm, showParts)
 	rt.Handle("POST /admin/parts", partsPerm, tryParts)
 }
@@ -158,11 +164,44 @@ func (s *Shell) bell(w http.ResponseWriter, r *web.Request) error {
 	return nil
 }
 
+// entry draws an entry of the rail again when what waits there has changed.
+func (s *Shell) entry(w http.ResponseWriter, r *web.Request) error {
+	i := slices.IndexFunc(s.Nav, func(n Nav) bool { return n.Key == r.PathValue("key") && n.Count != nil && n.may(r.Actor) })
+	if i < 0 {
+		return NoSuchPage()
+	}
+	n := s.Nav[i]
+	v := n.view(r)
+	if u := r.CurrentURL(); u != nil {
+		v.Current = u.Path == n.Href || strings.HasPrefix(u.Path, n.Href+"/")
+	}
+	b := getBuffer()
+	defer putBuffer(b)
+	if err := layouts[Staff].set(r.Lang).ExecuteTemplate(b, "railitem", v); err != nil {
+		return err
+	}
+	headers(w)
+	_, _ = w.Write(b.Bytes())
+	return nil
+}
+
+func (n Nav) view(r *web.Request) navView {
+	v := navView{Key: n.Key, Href: n.Href, Label: r.T(n.LabelKey), Letter: n.Letter, Icon: Icon(n.Icon)}
+	if n.Count != nil {
+		v.Live, v.Count = n.Live, atMost99(n.Count(r.Context(), r.Actor))
+	}
+	return v
+}
+
 func (s *Shell) unread(r *web.Request) string {
 	if s.Unread == nil {
 		return ""
 	}
-	n := s.Unread(r.Context(), r.Actor)
+	return atMost99(s.Unread(r.Context(), r.Actor))
+}
+
+// atMost99 is a count as it is shown in small; "" for none.
+func atMost99(n int) string {
 	switch {
 	case n > 99:
 		return "99+"
@@ -274,9 +313,9 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 		if !n.may(r.Actor) {
 			continue
 		}
-		label := r.T(n.LabelKey)
-		palette = append(palette, entry{label, n.Href, n.Letter})
-		nv := navView{Href: n.Href, Label: label, Letter: n.Letter, Icon: Icon(n.Icon), Current: n.Key == c.Nav}
+		nv := n.view(r)
+		nv.Current = n.Key == c.Nav
+		palette = append(palette, entry{nv.Label, n.Href, n.Letter})
 		switch {
 		case n.Group != "":
 			if !slices.Contains(groups, n.Group) {
