@@ -51,7 +51,9 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action, demoTags []s
 		return 0, err
 	}
 	err = db.EachIn(ids, func(in string, args []any) error {
-		for _, q := range []string{`DELETE FROM customer_tags WHERE customer_id IN (`, `DELETE FROM needs WHERE customer_id IN (`,
+		for _, q := range []string{`DELETE FROM grade_suggestions WHERE customer_id IN (`, `DELETE FROM customer_stages WHERE customer_id IN (`,
+			`DELETE FROM verifications WHERE customer_id IN (`, `DELETE FROM customer_relations WHERE from_id IN (`, `DELETE FROM customer_relations WHERE to_id IN (`,
+			`DELETE FROM contact_moves WHERE customer_id IN (`, `UPDATE customers SET parent_id = 0 WHERE parent_id IN (`, `DELETE FROM customer_tags WHERE customer_id IN (`, `DELETE FROM needs WHERE customer_id IN (`,
 			`DELETE FROM contacts WHERE customer_id IN (`, `DELETE FROM customers WHERE id IN (`} {
 			if _, err := a.Exec(ctx, q+in+`)`, args...); err != nil {
 				return fmt.Errorf("customer: remove sample data: %w", err)

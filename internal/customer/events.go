@@ -5,22 +5,33 @@ import "bihuan/internal/event"
 // The facts this room records. Sensitive values in them are masked, and names
 // of persons too: the chain outlives a person's wish to be forgotten (GOV-4).
 const (
-	Created        = "customer.created"
-	ImportedKind   = "customer.imported" // Data as of Created
-	Changed        = "customer.changed"
-	FieldRevealed  = "customer.field_revealed"
-	TagsChanged    = "customer.tags_changed"
-	NeedAdded      = "customer.need_added"
-	FollowUpAdded  = "customer.follow_up_added"
-	TagCreated     = "customer.tag_created"
-	TagEdited      = "customer.tag_edited"
-	TagDeleted     = "customer.tag_deleted"
+	Created       = "customer.created"
+	ImportedKind  = "customer.imported" // Data as of Created
+	Changed       = "customer.changed"
+	FieldRevealed = "customer.field_revealed"
+	TagsChanged   = "customer.tags_changed"
+	NeedAdded     = "customer.need_added"
+	FollowUpAdded = "customer.follow_up_added"
+	TagCreated    = "customer.tag_created"
+	TagEdited     = "customer.tag_edited"
+	TagDeleted    = "customer.tag_deleted"
+	StageChanged  = "customer.stage_changed"
+	GradeKept     = "customer.grade_kept" // decided against a suggestion
+	VerifiedKind  = "customer.verified"
+	RelationMade  = "customer.relation_added"
+	RelationEnded = "customer.relation_removed"
+
+	// These tell somebody something; they are about the person who is told.
+	VerificationDue     = "customer.verification_due"
+	VerificationOverdue = "customer.verification_overdue"
+
 	subjectType    = "customer"
 	tagSubjectType = "tag"
 )
 
 // Kinds lists the facts of this room.
-var Kinds = []string{Created, ImportedKind, Changed, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, TagCreated, TagEdited, TagDeleted}
+var Kinds = []string{Created, ImportedKind, Changed, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, TagCreated, TagEdited, TagDeleted, StageChanged, GradeKept, VerifiedKind, RelationMade, RelationEnded,
+	VerificationDue, VerificationOverdue}
 
 // Subject is the customer id as the subject of an event.
 func Subject(id int64) event.Subject { return event.Subject{Type: subjectType, ID: id} }

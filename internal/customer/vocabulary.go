@@ -19,3 +19,6 @@ var Stages = []string{Potential, Interested, Active, Dormant, Lost}
 // Roles are what a contact of a company is asked for (CUS-20), named
 // customer.role.<code>; "" is not known.
 var Roles = []string{"decision", "business", "technical", "finance", "user"}
+
+// RoleNone takes a contact's role away; see [ContactInput].
+const RoleNone = "none"

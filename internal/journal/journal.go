@@ -181,6 +181,28 @@ func CheckFollowUp(now time.Time, body string, r Record, refuseVague bool) error
 	return e.OrNil()
 }
 
+// NextPlan returns the earliest time after which a follow-up record of the
+// customer plans something for; the zero time when nothing is planned. It looks
+// at the latest records only.
+func NextPlan(ctx context.Context, q db.Querier, customerID int64, after time.Time) (at time.Time, err error) {
+	rows, err := q.Query(ctx, `SELECT detail FROM entries WHERE customer_id = $1 AND customer_id > 0 AND kind = 'follow_up' ORDER BY id DESC LIMIT 50`, customerID)
+	if err != nil {
+		return at, fmt.Errorf("journal: next plan: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var detail string
+		if err := rows.Scan(&detail); err != nil {
+			return at, fmt.Errorf("journal: next plan: %w", err)
+		}
+		r := Entry{Kind: FollowUp, Detail: json.RawMessage(detail)}.Record()
+		if r.NextAt.After(after) && (at.IsZero() || r.NextAt.Before(at)) {
+			at = r.NextAt
+		}
+	}
+	return at, rows.Err()
+}
+
 // Place is whose journal is read: a ticket's or a customer's (with all his
 // tickets').
 type Place struct{ Ticket, Customer int64 }
