@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -79,7 +80,10 @@ func Parse(s string) (l Lang, ok bool) {
 // type [Key] is translated itself; a time is not formatted here (format it
 // first). A missing key comes back as ⟦key⟧, which the tests look for.
 func T(l Lang, key string, args ...any) string {
-	s, ok := texts[l][key]
+	s, ok := renamed(l, key)
+	if !ok {
+		s, ok = texts[l][key]
+	}
 	if !ok {
 		if s, ok = texts[ZhCN][key]; !ok {
 			return "⟦" + key + "⟧"
@@ -107,6 +111,34 @@ func T(l Lang, key string, args ...any) string {
 		s = strings.ReplaceAll(s, "{"+strconv.Itoa(i)+"}", v)
 	}
 	return s
+}
+
+// names are what this company calls some things; nil: as the product does.
+var names atomic.Pointer[map[Lang]map[string]string]
+
+// Rename makes T say words in place of the product's own for some keys, until
+// it is called again. It is for names an administrator gives (of customer
+// levels), which are shown in many places; templates that name such a key
+// literally have been translated before and do not follow.
+func Rename(words map[Lang]map[string]string) {
+	empty := true
+	for _, w := range words {
+		empty = empty && len(w) == 0
+	}
+	if empty {
+		names.Store(nil)
+		return
+	}
+	names.Store(&words)
+}
+
+func renamed(l Lang, key string) (string, bool) {
+	m := names.Load()
+	if m == nil {
+		return "", false
+	}
+	s, ok := (*m)[l][key]
+	return s, ok
 }
 
 // Key is an argument that is itself to be translated.
