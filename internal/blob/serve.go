@@ -54,3 +54,18 @@ func Disposition(kind, name string) string {
 	}
 	return kind + `; filename="` + ascii.String() + `"; filename*=UTF-8''` + ext.String()
 }
+
+// ServeFramed answers with a PDF for a frame of the product's own pages. A
+// sandbox would keep browsers from showing it at all; instead nothing but the
+// document itself may be loaded, and no other site may frame it.
+func ServeFramed(w http.ResponseWriter, r *http.Request, f File, content io.ReadSeeker) {
+	h := w.Header()
+	h.Set("Content-Type", "application/pdf")
+	h.Set("Content-Disposition", Disposition("inline", f.Name))
+	h.Set("Content-Security-Policy", "default-src 'none'; object-src 'self'; plugin-types application/pdf; style-src 'unsafe-inline'; frame-ancestors 'self'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", `"`+f.SHA256+`"`)
+	http.ServeContent(w, r, "", f.CreatedAt, content)
+}
