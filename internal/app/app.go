@@ -227,7 +227,7 @@ func (a *App) routes() {
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

@@ -6,6 +6,8 @@ package v1
 import (
 	"bihuan/internal/action"
 	"bihuan/internal/api"
+	"bihuan/internal/approval"
+	"bihuan/internal/approval/approvalapi"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerapi"
 	"bihuan/internal/org"
@@ -19,6 +21,7 @@ import (
 type Rooms struct {
 	Run       *action.Runner
 	Org       *org.Service
+	Approvals *approval.Service
 	Customers *customer.Service
 	Tickets   *ticket.Service
 }
@@ -32,5 +35,6 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	a := api.New(rt, cfg)
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
+	approvalapi.Routes(a, r.Approvals, r.Org)
 	return a
 }
