@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-func keeper(t testing.TB) *Keeper {
+func fresh(t testing.TB) *Keeper {
 	t.Helper()
 	k, err := New()
 	if err != nil {
@@ -25,7 +26,7 @@ func keeper(t testing.TB) *Keeper {
 
 func TestSeal(t *testing.T) {
 	t.Parallel()
-	k := keeper(t)
+	k := fresh(t)
 	place := Place("customers", 7, "phone")
 	if place != "customers/7/phone" {
 		t.Error(place)
@@ -54,7 +55,7 @@ func TestSeal(t *testing.T) {
 		"other field":  func() (string, error) { return k.Open(Place("customers", 7, "email"), sealed) },
 		"tampered":     func() (string, error) { return k.Open(place, flipped) },
 		"cut":          func() (string, error) { return k.Open(place, sealed[:3]) },
-		"other keys":   func() (string, error) { return keeper(t).Open(place, sealed) },
+		"other keys":   func() (string, error) { return fresh(t).Open(place, sealed) },
 	} {
 		if got, err := f(); !errors.Is(err, ErrOpen) || got != "" {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -64,7 +65,7 @@ func TestSeal(t *testing.T) {
 
 func TestIndex(t *testing.T) {
 	t.Parallel()
-	k := keeper(t)
+	k := fresh(t)
 	a := k.Index("customer.phone", "+8613812345678")
 	if len(a) != IndexSize || !bytes.Equal(a, k.Index("customer.phone", "+8613812345678")) {
 		t.Errorf("index %x", a)
@@ -73,7 +74,7 @@ func TestIndex(t *testing.T) {
 		"other value": k.Index("customer.phone", "+8613812345679"),
 		"other field": k.Index("contact.phone", "+8613812345678"),
 		"shifted":     k.Index("customer.phone+", "8613812345678"),
-		"other keys":  keeper(t).Index("customer.phone", "+8613812345678"),
+		"other keys":  fresh(t).Index("customer.phone", "+8613812345678"),
 	} {
 		if bytes.Equal(a, b) {
 			t.Errorf("%s has the same index", name)
@@ -135,29 +136,111 @@ func TestKeyFile(t *testing.T) {
 		t.Error("fresh value is stale")
 	}
 	index, link := k.Index("f", "v"), k.Sign("p", "x")
-	k, err = RotateFile(path)
+	running, err := Load(path) // another process
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := Load(path)
-	if err != nil {
-		t.Fatal(err)
+	step := func(change func(*Keeper) (*Keeper, error)) {
+		t.Helper()
+		next, err := change(k)
+		if err == nil {
+			err = next.Save(path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*Keeper{k, running} {
+			if changed, err := p.Refresh(); !changed || err != nil {
+				t.Fatalf("changed %v, %v", changed, err)
+			}
+			if changed, err := p.Refresh(); changed || err != nil {
+				t.Fatalf("again: changed %v, %v", changed, err)
+			}
+		}
 	}
-	for _, k := range []*Keeper{k, loaded} {
-		if got, err := k.Open("p", old); got != "v" || err != nil || !k.Stale(old) {
-			t.Errorf("old value after rotation: %q, %v", got, err)
+	both := func(what string, pending bool, use int, find ...[]byte) {
+		t.Helper()
+		for _, k := range []*Keeper{k, running} {
+			if k.Pending() != pending {
+				t.Errorf("%s: pending is %v", what, k.Pending())
+			}
+			if !slices.ContainsFunc(k.Indexes("f", "v"), func(b []byte) bool { return bytes.Equal(b, k.Index("f", "v")) }) || len(k.Indexes("f", "v")) != len(find) {
+				t.Errorf("%s: %d indexes", what, len(k.Indexes("f", "v")))
+			}
+			for _, x := range find {
+				if x != nil && !slices.ContainsFunc(k.Indexes("f", "v"), func(b []byte) bool { return bytes.Equal(b, x) }) {
+					t.Errorf("%s: an index is not looked for", what)
+				}
+			}
+			if len(k.Codes("c", "v")) < use {
+				t.Errorf("%s: %d codes", what, len(k.Codes("c", "v")))
+			}
+			if _, err := k.Verify("p", link); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
-		if fresh, _ := k.Seal("p", "v"); k.Stale(fresh) {
-			t.Error("sealed with the old key")
-		}
-		if k.Fingerprint() != prints[0] || !bytes.Equal(k.Index("f", "v"), index) {
-			t.Error("rotation changed indexes")
-		}
-		if _, err := k.Verify("p", link); err != nil {
-			t.Error("rotation broke links")
-		}
+	}
+	both("before", false, 1, index)
+	step((*Keeper).Announced)
+	both("announced", true, 2, index, nil)
+	if k.Stale(old) || !bytes.Equal(k.Index("f", "v"), index) || k.Fingerprint() != prints[0] {
+		t.Error("a key in waiting is used")
+	}
+	step((*Keeper).Promoted)
+	both("promoted", false, 2, index, nil)
+	if got, err := k.Open("p", old); got != "v" || err != nil || !k.Stale(old) || k.Fingerprint() == prints[0] || k.Marks()[1] != prints[0] {
+		t.Errorf("old value after the change: %q, %v, %v", got, err, k.Marks())
+	}
+	fresh, _ := k.Seal("p", "v")
+	if k.Stale(fresh) || !bytes.HasPrefix(fresh, k.Prefix()) || bytes.Equal(k.Index("f", "v"), index) {
+		t.Error("the old key is used")
+	}
+	step(func(k *Keeper) (*Keeper, error) { return k.Retired(false) })
+	both("retired", false, 2, k.Index("f", "v"))
+	if _, err := k.Open("p", old); !errors.Is(err, ErrOpen) {
+		t.Errorf("the old key is still there: %v", err)
+	}
+	if void, err := k.Retired(true); err != nil || len(void.Codes("c", "v")) != 1 {
+		t.Errorf("links: %v", err)
+	} else if _, err := void.Verify("p", link); !errors.Is(err, ErrSignature) {
+		t.Error("void links are good")
 	}
 
+	// A value of a key that this process has not heard of yet makes it look.
+	late, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(*Keeper) (*Keeper, error){(*Keeper).Announced, (*Keeper).Promoted} {
+		step(change)
+	}
+	fresh, _ = k.Seal("p", "new")
+	if got, err := late.Open("p", fresh); got != "new" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	// Foreign or damaged files change nothing.
+	for name, content := range map[string]string{"foreign": "", "damaged": "{"} {
+		var err error
+		if content == "" {
+			other, _ := New()
+			err = other.Save(path)
+		} else {
+			err = os.WriteFile(path, []byte(content), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := late.Refresh(); changed || !errors.Is(err, ErrKeys) {
+			t.Errorf("%s: changed %v, %v", name, changed, err)
+		}
+		if got, err := late.Open("p", fresh); got != "new" || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if err := k.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	prints[0] = k.Fingerprint()
 	raw, _ := os.ReadFile(path)
 	for name, text := range map[string]string{"file text": string(raw), "base64": base64.StdEncoding.EncodeToString(raw), "wrapped base64": base64.StdEncoding.EncodeToString(raw)[:76] + "\n" + base64.StdEncoding.EncodeToString(raw)[76:]} {
 		k, err := Parse(text)
@@ -245,7 +328,7 @@ func TestPasswordWaitsItsTurn(t *testing.T) {
 
 func TestSign(t *testing.T) {
 	t.Parallel()
-	k := keeper(t)
+	k := fresh(t)
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	for _, payload := range []string{"", "42", "工单/42"} {
 		token := k.Sign("survey", payload)
@@ -273,7 +356,7 @@ func TestSign(t *testing.T) {
 		if _, err := k.VerifyAt("survey", token, now); !errors.Is(err, ErrSignature) {
 			t.Errorf("timeless token taken for a timed one: %v", err)
 		}
-		if _, err := keeper(t).Verify("survey", token); !errors.Is(err, ErrSignature) {
+		if _, err := fresh(t).Verify("survey", token); !errors.Is(err, ErrSignature) {
 			t.Errorf("other keys: %v", err)
 		}
 	}
@@ -292,7 +375,7 @@ func TestTokens(t *testing.T) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	k := keeper(b)
+	k := fresh(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := k.Seal("customers/7/phone", "13812345678"); err != nil {
@@ -302,7 +385,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	k := keeper(b)
+	k := fresh(b)
 	sealed, _ := k.Seal("customers/7/phone", "13812345678")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -313,7 +396,7 @@ func BenchmarkOpen(b *testing.B) {
 }
 
 func BenchmarkIndex(b *testing.B) {
-	k := keeper(b)
+	k := fresh(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		k.Index("customer.phone", "+8613812345678")

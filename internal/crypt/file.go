@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 )
 
 // Load reads the key file at path. It refuses a file that others than its owner
@@ -27,6 +29,7 @@ func Load(path string) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, path)
 	}
+	k.file.path, k.file.seen = path, info
 	return k, nil
 }
 
@@ -51,21 +54,54 @@ func LoadOrCreate(path string) (k *Keeper, created bool, err error) {
 	case err != nil:
 		return nil, false, err
 	}
-	return k, true, nil
+	k, err = Load(path)
+	return k, true, err
 }
 
-// RotateFile adds a new sealing key to the key file at path and returns the
-// Keeper that uses it. Every running program must be restarted before values
-// sealed with the new key reach it.
-func RotateFile(path string) (*Keeper, error) {
-	k, err := Load(path)
+// file is where the keys came from and what the file was like then.
+type file struct {
+	mu   sync.Mutex
+	path string
+	seen os.FileInfo
+}
+
+// Path is the file the keys came from, "" for keys in memory.
+func (k *Keeper) Path() string { return k.file.path }
+
+// Save puts the keys in place of the file at path.
+func (k *Keeper) Save(path string) error { return k.write(path, true) }
+
+// Refresh takes up the keys of the key file if it was changed since it was last
+// read, and reports whether they are others. A file that cannot be used, or that
+// has no key in common with what is known, is an error and changes nothing.
+func (k *Keeper) Refresh() (changed bool, err error) {
+	k.file.mu.Lock()
+	defer k.file.mu.Unlock()
+	if k.file.path == "" {
+		return false, nil
+	}
+	info, err := os.Stat(k.file.path)
 	if err != nil {
-		return nil, err
+		return false, fmt.Errorf("crypt: key file: %w", err)
 	}
-	if k, err = k.Rotated(); err != nil {
-		return nil, err
+	if s := k.file.seen; s != nil && os.SameFile(s, info) && s.ModTime().Equal(info.ModTime()) && s.Size() == info.Size() {
+		return false, nil
 	}
-	return k, k.write(path, true)
+	fresh, err := Load(k.file.path)
+	if err != nil {
+		return false, err
+	}
+	old, now := k.now.Load(), fresh.now.Load()
+	if !slices.ContainsFunc(now.sealIDs, func(id uint32) bool { return slices.Contains(old.sealIDs, id) }) ||
+		!slices.ContainsFunc(fresh.Marks(), func(m string) bool { return slices.Contains(k.Marks(), m) }) {
+		return false, fmt.Errorf("%w: %s holds the keys of another installation", ErrKeys, k.file.path)
+	}
+	k.file.seen = fresh.file.seen
+	if slices.Equal(old.sealIDs, now.sealIDs) && slices.Equal(old.indexOrder, now.indexOrder) && slices.Equal(old.signOrder, now.signOrder) {
+		return false, nil
+	}
+	k.now.Store(now)
+	return true, nil
 }
 
 // write puts the keys at path through a temporary file beside it. Without

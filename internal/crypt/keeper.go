@@ -11,8 +11,13 @@
 // thing to lose without a second lock.
 //
 // A sealed value is bound to its place ([Place]): copied to another row or field
-// it does not open. Key sets can hold several keys; the newest seals, all open,
-// so a key can be changed while old values are sealed again bit by bit.
+// it does not open.
+//
+// Keys are changed while the program runs. A key set can hold several keys: one
+// seals, all open, and values are looked for under the indexes of all. So a new
+// key is first announced (everybody can read what it makes), then promoted
+// (everybody makes new values with it), and the old one retired when nothing is
+// left of it. Package keyring leads through this.
 package crypt
 
 import (
@@ -27,6 +32,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -48,17 +54,26 @@ var (
 const IndexSize = 16
 
 // Keeper holds the keys of an installation. It is safe for use by many
-// goroutines at once. The zero value is not usable; see [LoadOrCreate], [Parse]
-// and [New].
+// goroutines at once, and takes up new keys while it is used (see
+// [Keeper.Refresh]): who seals a value and makes its index seals first, so that a
+// value that looks fresh has a fresh index. The zero value is not usable; see
+// [LoadOrCreate], [Parse] and [New].
 type Keeper struct {
+	now  atomic.Pointer[keys]
+	file file
+}
+
+// keys are what a Keeper knows at a moment; they never change.
+type keys struct {
 	fields, indexes, links *keyset.Handle
 
 	seal  tink.AEAD
 	index *prf.Set
 	sign  *prf.Set
 
-	sealPrefix []byte   // what a value sealed by the newest key begins with
-	indexOrder []uint32 // key ids, the newest first
+	sealPrefix []byte   // what a value sealed by the key in use begins with
+	sealIDs    []uint32 // key ids, the one in use first
+	indexOrder []uint32
 	signOrder  []uint32
 }
 
@@ -77,14 +92,14 @@ const notice = "The keys of Bihuan. Keep a copy apart from the database and its 
 // New makes a Keeper with fresh keys that exist in memory only.
 func New() (*Keeper, error) {
 	var handles [3]*keyset.Handle
-	for i, template := range []*tinkpb.KeyTemplate{aead.AES256GCMKeyTemplate(), prf.HMACSHA256PRFKeyTemplate(), prf.HMACSHA256PRFKeyTemplate()} {
+	for i, template := range templates() {
 		h, err := keyset.NewHandle(template)
 		if err != nil {
 			return nil, fmt.Errorf("crypt: make keys: %w", err)
 		}
 		handles[i] = h
 	}
-	return build(handles[0], handles[1], handles[2])
+	return keeper(handles)
 }
 
 // Parse reads keys from the text of a key file, or from the same text in base64,
@@ -113,41 +128,63 @@ func Parse(text string) (*Keeper, error) {
 		}
 		handles[i] = h
 	}
-	return build(handles[0], handles[1], handles[2])
+	return keeper(handles)
 }
 
-func build(fields, indexes, links *keyset.Handle) (*Keeper, error) {
-	k := &Keeper{fields: fields, indexes: indexes, links: links}
-	var err error
-	if k.seal, err = aead.New(fields); err != nil {
-		return nil, fmt.Errorf("%w: fields: %v", ErrKeys, err)
+// templates of the three sets.
+func templates() [3]*tinkpb.KeyTemplate {
+	return [3]*tinkpb.KeyTemplate{aead.AES256GCMKeyTemplate(), prf.HMACSHA256PRFKeyTemplate(), prf.HMACSHA256PRFKeyTemplate()}
+}
+
+func keeper(h [3]*keyset.Handle) (*Keeper, error) {
+	s, err := build(h)
+	if err != nil {
+		return nil, err
 	}
-	if k.index, err = prf.NewPRFSet(indexes); err != nil {
-		return nil, fmt.Errorf("%w: indexes: %v", ErrKeys, err)
-	}
-	if k.sign, err = prf.NewPRFSet(links); err != nil {
-		return nil, fmt.Errorf("%w: links: %v", ErrKeys, err)
-	}
-	k.sealPrefix = binary.BigEndian.AppendUint32([]byte{1}, fields.KeysetInfo().GetPrimaryKeyId()) // Tink's output prefix
-	k.indexOrder, k.signOrder = newestFirst(k.index), newestFirst(k.sign)
+	k := &Keeper{}
+	k.now.Store(s)
 	return k, nil
 }
 
-func newestFirst(s *prf.Set) []uint32 {
-	ids := []uint32{s.PrimaryID}
-	for id := range s.PRFs {
-		if id != s.PrimaryID {
-			ids = append(ids, id)
+func build(h [3]*keyset.Handle) (*keys, error) {
+	k := &keys{fields: h[0], indexes: h[1], links: h[2]}
+	var err error
+	if k.seal, err = aead.New(k.fields); err != nil {
+		return nil, fmt.Errorf("%w: fields: %v", ErrKeys, err)
+	}
+	if k.index, err = prf.NewPRFSet(k.indexes); err != nil {
+		return nil, fmt.Errorf("%w: indexes: %v", ErrKeys, err)
+	}
+	if k.sign, err = prf.NewPRFSet(k.links); err != nil {
+		return nil, fmt.Errorf("%w: links: %v", ErrKeys, err)
+	}
+	k.sealPrefix = binary.BigEndian.AppendUint32([]byte{1}, k.fields.KeysetInfo().GetPrimaryKeyId()) // Tink's output prefix
+	k.sealIDs, k.indexOrder, k.signOrder = order(k.fields), order(k.indexes), order(k.links)
+	return k, nil
+}
+
+// order lists the keys of a set: the one in use, then the others from the newest
+// to the oldest. Keys are only ever added at the end.
+func order(h *keyset.Handle) []uint32 {
+	info := h.KeysetInfo()
+	ids := []uint32{info.GetPrimaryKeyId()}
+	for _, k := range slices.Backward(info.GetKeyInfo()) {
+		if k.GetKeyId() != ids[0] {
+			ids = append(ids, k.GetKeyId())
 		}
 	}
-	slices.Sort(ids[1:])
 	return ids
+}
+
+func newest(h *keyset.Handle) uint32 {
+	all := h.KeysetInfo().GetKeyInfo()
+	return all[len(all)-1].GetKeyId()
 }
 
 // text returns the content of the key file.
 func (k *Keeper) text() ([]byte, error) {
 	var parts [3]json.RawMessage
-	for i, h := range []*keyset.Handle{k.fields, k.indexes, k.links} {
+	for i, h := range k.now.Load().handles() {
 		var b bytes.Buffer
 		if err := insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(&b)); err != nil {
 			return nil, fmt.Errorf("crypt: write keys: %w", err)
@@ -161,36 +198,84 @@ func (k *Keeper) text() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// Rotated returns a Keeper that seals with a new key and still opens what k
-// sealed. Index and link keys stay: a new index key would mean indexing every
-// value again. The result is in memory; see [RotateFile].
-func (k *Keeper) Rotated() (*Keeper, error) {
-	m := keyset.NewManagerFromHandle(k.fields)
-	id, err := m.Add(aead.AES256GCMKeyTemplate())
-	if err == nil {
-		err = m.SetPrimary(id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("crypt: rotate: %w", err)
-	}
-	h, err := m.Handle()
-	if err != nil {
-		return nil, fmt.Errorf("crypt: rotate: %w", err)
-	}
-	return build(h, k.indexes, k.links)
+func (k *keys) handles() [3]*keyset.Handle {
+	return [3]*keyset.Handle{k.fields, k.indexes, k.links}
 }
 
-// Fingerprint names the index key without giving anything away. An installation
-// notes it in its database and compares it at every start: a program that was
-// given another key file than the one its data was sealed with must not run. It
-// does not change when the sealing key is rotated.
-func (k *Keeper) Fingerprint() string {
-	mac, err := k.index.ComputePrimaryPRF([]byte("\x00fingerprint"), 8)
-	if err != nil {
-		panic(err) // only an output length the key cannot give; 8 is always possible
+// change returns a Keeper whose sets were changed; k stays as it is.
+func (k *Keeper) change(do func(set int, h *keyset.Handle, m *keyset.Manager) error) (*Keeper, error) {
+	handles := k.now.Load().handles()
+	for i, h := range handles {
+		m := keyset.NewManagerFromHandle(h)
+		err := do(i, h, m)
+		if err == nil {
+			handles[i], err = m.Handle()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("crypt: change keys: %w", err)
+		}
 	}
-	return hex.EncodeToString(mac)
+	return keeper(handles)
 }
+
+// Announced returns a Keeper with a new key in each set, which opens and finds
+// but is not used for anything yet. It is in memory; see [Keeper.Save].
+func (k *Keeper) Announced() (*Keeper, error) {
+	return k.change(func(set int, _ *keyset.Handle, m *keyset.Manager) error {
+		_, err := m.Add(templates()[set])
+		return err
+	})
+}
+
+// Promoted returns a Keeper that uses the newest keys; the older ones open and
+// find as before.
+func (k *Keeper) Promoted() (*Keeper, error) {
+	return k.change(func(_ int, h *keyset.Handle, m *keyset.Manager) error { return m.SetPrimary(newest(h)) })
+}
+
+// Retired returns a Keeper that has forgotten every key but the one in use. What
+// was sealed with the others is lost with them, so nothing must be left of it.
+// Links that were sent cannot be made again: the keys they were signed with stay,
+// unless voidLinks says that they shall be void.
+func (k *Keeper) Retired(voidLinks bool) (*Keeper, error) {
+	return k.change(func(set int, h *keyset.Handle, m *keyset.Manager) error {
+		for _, id := range order(h)[1:] {
+			if set == 2 && !voidLinks {
+				break
+			}
+			if err := m.Delete(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Pending reports whether the newest key is announced but not in use.
+func (k *Keeper) Pending() bool {
+	n := k.now.Load()
+	return newest(n.fields) != n.sealIDs[0] || newest(n.indexes) != n.indexOrder[0]
+}
+
+// Marks names the keys that data can be sealed with, the one in use first,
+// without giving anything away. An installation notes in its database which ones
+// its data needs and compares at every start: a program that was given another
+// key file than the one its data was sealed with must not run.
+func (k *Keeper) Marks() []string {
+	n := k.now.Load()
+	var out []string
+	for _, id := range n.indexOrder {
+		mac, err := n.index.PRFs[id].ComputePRF([]byte("\x00fingerprint"), 8)
+		if err != nil {
+			panic(err) // only an output length the key cannot give; 8 is always possible
+		}
+		out = append(out, hex.EncodeToString(mac))
+	}
+	return out
+}
+
+// Fingerprint is the mark of the key in use.
+func (k *Keeper) Fingerprint() string { return k.Marks()[0] }
 
 // Place says where a sealed value belongs: table, id of the record, field. A
 // value with another place does not open.
@@ -205,7 +290,7 @@ func (k *Keeper) Seal(place, plain string) ([]byte, error) {
 	if plain == "" {
 		return nil, nil
 	}
-	sealed, err := k.seal.Encrypt([]byte(plain), []byte(place))
+	sealed, err := k.now.Load().seal.Encrypt([]byte(plain), []byte(place))
 	if err != nil {
 		return nil, fmt.Errorf("crypt: seal %s: %w", place, err)
 	}
@@ -218,18 +303,34 @@ func (k *Keeper) Open(place string, sealed []byte) (string, error) {
 	if len(sealed) == 0 {
 		return "", nil
 	}
-	plain, err := k.seal.Decrypt(sealed, []byte(place))
+	n := k.now.Load()
+	plain, err := n.seal.Decrypt(sealed, []byte(place))
+	if err != nil && !n.knows(sealed) {
+		// Made by another process with a key that came since.
+		if changed, _ := k.Refresh(); changed {
+			plain, err = k.now.Load().seal.Decrypt(sealed, []byte(place))
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", ErrOpen, place)
 	}
 	return string(plain), nil
 }
 
-// Stale reports whether sealed was made by a key that is no longer the newest
-// and should be opened and sealed again.
-func (k *Keeper) Stale(sealed []byte) bool {
-	return len(sealed) > 0 && !bytes.HasPrefix(sealed, k.sealPrefix)
+// knows reports whether the key that sealed names is one of ours.
+func (k *keys) knows(sealed []byte) bool {
+	return len(sealed) >= 5 && sealed[0] == 1 && slices.Contains(k.sealIDs, binary.BigEndian.Uint32(sealed[1:5]))
 }
+
+// Stale reports whether sealed was made by a key that is no longer in use and
+// should be opened and sealed again.
+func (k *Keeper) Stale(sealed []byte) bool {
+	return len(sealed) > 0 && !bytes.HasPrefix(sealed, k.now.Load().sealPrefix)
+}
+
+// Prefix is what every value begins with that is not stale, for counting them in
+// the database.
+func (k *Keeper) Prefix() []byte { return bytes.Clone(k.now.Load().sealPrefix) }
 
 // Index returns the blind index of a normalised value of a field: equal values
 // have equal indexes, and nothing else can be learned without the key. field
@@ -243,19 +344,21 @@ func (k *Keeper) Index(field, normalized string) []byte {
 	if normalized == "" {
 		return nil
 	}
-	return compute(k.index, k.indexOrder[0], field, normalized)
+	n := k.now.Load()
+	return compute(n.index, n.indexOrder[0], field, normalized)
 }
 
-// Indexes returns the index under every key that is still in use, the newest
-// first: what to look for while values are being indexed anew. Usually it has
-// one element.
+// Indexes returns the index under every key there is, the one in use first: what
+// to look for, because values may be in the middle of being indexed anew. Usually
+// it has one element.
 func (k *Keeper) Indexes(field, normalized string) [][]byte {
 	if normalized == "" {
 		return nil
 	}
-	all := make([][]byte, 0, len(k.indexOrder))
-	for _, id := range k.indexOrder {
-		all = append(all, compute(k.index, id, field, normalized))
+	n := k.now.Load()
+	all := make([][]byte, 0, len(n.indexOrder))
+	for _, id := range n.indexOrder {
+		all = append(all, compute(n.index, id, field, normalized))
 	}
 	return all
 }

@@ -29,7 +29,8 @@ func Token(n int) string {
 // Sign returns payload with a signature, fit for an address. The payload can be
 // read by everybody; it cannot be changed, nor used for another purpose.
 func (k *Keeper) Sign(purpose, payload string) string {
-	return join([]byte(payload), compute(k.sign, k.signOrder[0], "forever", purpose, payload))
+	n := k.now.Load()
+	return join([]byte(payload), compute(n.sign, n.signOrder[0], "forever", purpose, payload))
 }
 
 // Verify returns the payload of a token made by [Keeper.Sign] for the same
@@ -47,7 +48,8 @@ func (k *Keeper) Verify(purpose, token string) (string, error) {
 func (k *Keeper) SignUntil(purpose, payload string, until time.Time) string {
 	body := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
 	body = append(body, payload...)
-	return join(body, compute(k.sign, k.signOrder[0], "until", purpose, string(body)))
+	n := k.now.Load()
+	return join(body, compute(n.sign, n.signOrder[0], "until", purpose, string(body)))
 }
 
 // VerifyAt returns the payload of a token made by [Keeper.SignUntil]. The error is
@@ -63,9 +65,22 @@ func (k *Keeper) VerifyAt(purpose, token string, now time.Time) (string, error) 
 	return string(body[8:]), nil
 }
 
+// Codes returns what a short code for payload is derived from, under every key
+// that links are signed with, the one in use first: a code that was given to
+// somebody is as good as a link, and stays so when keys change.
+func (k *Keeper) Codes(purpose, payload string) [][]byte {
+	n := k.now.Load()
+	var out [][]byte
+	for _, id := range n.signOrder {
+		out = append(out, compute(n.sign, id, "code", purpose, payload))
+	}
+	return out
+}
+
 func (k *Keeper) matches(mac []byte, parts ...string) bool {
-	for _, id := range k.signOrder {
-		if hmac.Equal(mac, compute(k.sign, id, parts...)) {
+	n := k.now.Load()
+	for _, id := range n.signOrder {
+		if hmac.Equal(mac, compute(n.sign, id, parts...)) {
 			return true
 		}
 	}

@@ -58,8 +58,16 @@ var lookupAlphabet = base32.NewEncoding("23456789ABCDEFGHJKLMNPQRSTUVWXYZ").With
 // LookupCode is what a customer types beside the number to see his request:
 // eight characters, derived, so that nothing needs to be stored and staff can
 // read it to him again.
-func (s *Service) LookupCode(t Ticket) string {
-	return lookupAlphabet.EncodeToString(s.keys.Index("ticket lookup", t.Number))[:8]
+func (s *Service) LookupCode(t Ticket) string { return s.lookupCodes(t.Number)[0] }
+
+// lookupCodes are the codes of a number that are good; those after the first
+// were given out before the keys were changed.
+func (s *Service) lookupCodes(number string) []string {
+	var out []string
+	for _, raw := range s.keys.Codes("ticket lookup", number) {
+		out = append(out, lookupAlphabet.EncodeToString(raw)[:8])
+	}
+	return out
 }
 
 // Lookup returns the ticket with that number if code is its code; else NotFound,
@@ -76,7 +84,10 @@ func (s *Service) Lookup(ctx context.Context, number, code string) (Ticket, erro
 		}
 		return r
 	}, code))
-	right := subtle.ConstantTimeCompare([]byte(code), []byte(s.LookupCode(Ticket{Number: number}))) == 1
+	right := false
+	for _, c := range s.lookupCodes(number) {
+		right = subtle.ConstantTimeCompare([]byte(code), []byte(c)) == 1 || right
+	}
 	if err != nil || t.ParentID != 0 || !right {
 		return Ticket{}, fault.New(fault.NotFound, "ticket.lookup_wrong")
 	}
