@@ -34,6 +34,7 @@ type CLI struct {
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Backup  backupCmd  `cmd:"" help:"Write everything into one file, also while the server runs."`
 	Restore restoreCmd `cmd:"" help:"Bring a backup back; the server must not run."`
+	Keys    keysCmd    `cmd:"" help:"The keys that sensitive values are sealed with."`
 	Demo    demoCmd    `cmd:"" help:"The sample data of serve --demo."`
 	API     apiCmd     `cmd:"" name:"api" help:"The REST API."`
 	Bench   benchCmd   `cmd:"" help:"Measure speed and cost."`
@@ -156,7 +157,11 @@ type store struct {
 
 func (s store) open(e *env) (*App, error) {
 	c := s.Config
-	return Open(e.ctx, c, Options{Log: logger(c, e.errOut), Offline: true})
+	a, err := Open(e.ctx, c, Options{Log: logger(c, e.errOut), Offline: true})
+	if err == nil {
+		go a.Ring.Follow(e.ctx) // keys may be changed while the command works
+	}
+	return a, err
 }
 
 type tokenCmd struct {
@@ -224,7 +229,10 @@ func (c *backupCmd) Run(e *env) error {
 		return err
 	}
 	defer a.Close()
-	src := a.backupSource()
+	src, err := a.backupSource(e.ctx)
+	if err != nil {
+		return err
+	}
 	src.IncludeKey = c.WithKey
 	r, err := backup.Write(e.ctx, src, c.File)
 	if err != nil {
@@ -243,7 +251,7 @@ type restoreCmd struct {
 func (c *restoreCmd) Run(e *env) error {
 	t := backup.Target{Dir: c.Data, URL: c.Database, KeyFile: c.KeyFile(), Force: c.Force, Clock: clock.Real()}
 	if k, err := crypt.Load(c.KeyFile()); err == nil {
-		t.KeyFingerprint = k.Fingerprint()
+		t.KeyFingerprint = strings.Join(k.Marks(), " ")
 	}
 	r, err := backup.Restore(e.ctx, c.File, t)
 	if err != nil {

@@ -40,7 +40,10 @@ func TestBackupAndRestoreAreRecorded(t *testing.T) {
 			if _, err := a.Org.SignIn(ctx, a.FirstLogin, a.FirstPassword, "203.0.113.9", "test"); err != nil {
 				t.Fatal(err)
 			}
-			src := a.backupSource()
+			src, err := a.backupSource(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
 			src.IncludeKey = true
 			file := filepath.Join(t.TempDir(), "b.zip")
 			r, err := backup.Write(ctx, src, file)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"bihuan/internal/backup"
 	"bihuan/internal/db"
+	"bihuan/internal/keyring"
 )
 
 // upgrade brings the schema up to date, after a copy of what is there: should
@@ -30,10 +32,11 @@ func upgrade(ctx context.Context, d *db.DB, cfg Config, o Options) error {
 }
 
 // backupSource is what a backup of this product consists of.
-func (a *App) backupSource() backup.Source {
-	src := backup.Source{DB: a.DB, Blobs: filepath.Join(a.Config.Data, "blobs"), Program: Version, KeyFingerprint: a.Keys.Fingerprint()}
+func (a *App) backupSource(ctx context.Context) (backup.Source, error) {
+	needs, err := keyring.Needed(ctx, a.DB.Read())
+	src := backup.Source{DB: a.DB, Blobs: filepath.Join(a.Config.Data, "blobs"), Program: Version, KeyFingerprint: strings.Join(needs, " ")}
 	if a.Config.Key == "" {
 		src.KeyFile = a.Config.KeyFile()
 	}
-	return src
+	return src, err
 }

@@ -50,7 +50,7 @@ type Source struct {
 
 	KeyFile        string // path of the key file, if there is one
 	IncludeKey     bool   // put it in: the file must then be guarded like the key
-	KeyFingerprint string // tells which key a restore needs
+	KeyFingerprint string // tells which keys a restore needs, with blanks between
 }
 
 // Manifest describes an archive.

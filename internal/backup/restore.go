@@ -38,7 +38,7 @@ type Target struct {
 	Force   bool   // replace data that is there; it is kept aside
 	Clock   clock.Clock
 
-	KeyFingerprint string // of the key that is there, "" when there is none
+	KeyFingerprint string // of the keys that are there, with blanks between; "" when there are none
 }
 
 // Restored says what a restore did.
@@ -313,7 +313,7 @@ func Restore(ctx context.Context, path string, t Target) (r Restored, err error)
 			return Restored{}, err
 		}
 	}
-	r = Restored{Manifest: a.m, otherKey: !a.m.HasKey && a.m.Key != "" && t.KeyFingerprint != "" && a.m.Key != t.KeyFingerprint}
+	r = Restored{Manifest: a.m, otherKey: !a.m.HasKey && a.m.Key != "" && t.KeyFingerprint != "" && !covers(t.KeyFingerprint, a.m.Key)}
 	if there {
 		r.Aside = append(r.Aside, s.aside)
 	}
@@ -760,4 +760,10 @@ func (p *pgSwap) commit(ctx context.Context) (aside string, err error) {
 		return "", fmt.Errorf("backup: restore: %w", err)
 	}
 	return aside, nil
+}
+
+// covers reports whether have names every key that want names.
+func covers(have, want string) bool {
+	there := strings.Fields(have)
+	return !slices.ContainsFunc(strings.Fields(want), func(mark string) bool { return !slices.Contains(there, mark) })
 }

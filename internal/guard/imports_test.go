@@ -17,7 +17,7 @@ var floors = []struct {
 	pkgs    []string
 }{
 	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet"}},
-	{"works", true, []string{"db", "setting", "authz", "event", "action", "number", "job", "blob", "search", "web", "backup", "api"}},
+	{"works", true, []string{"db", "setting", "authz", "event", "action", "number", "job", "keyring", "blob", "search", "web", "backup", "api"}},
 	{"rooms", true, []string{"org", "approval", "field", "journal", "customer", "sla", "ticket", "privacy"}},
 	{"listeners and channels", false, []string{"notify", "portal", "importer", "manual", "api/v1"}},
 	{"roof", true, []string{"demo", "bench", "app"}},
