@@ -140,7 +140,7 @@ func (s *Service) check(ctx context.Context, a *action.Action, f *Field, old Fie
 
 // checkNames settles the code and refuses a second field of one name.
 func (s *Service) checkNames(ctx context.Context, a *action.Action, f *Field, old Field, e *fault.Error) error {
-	all, err := s.load(ctx, a, 0)
+	all, err := load(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -442,7 +442,7 @@ func (s *Service) Shift(ctx context.Context, actor authz.Actor, id int64, up boo
 		if err != nil {
 			return err
 		}
-		all, err := s.load(ctx, a, 0)
+		all, err := load(ctx, a)
 		if err != nil {
 			return err
 		}

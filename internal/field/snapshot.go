@@ -71,9 +71,11 @@ func (s *Service) current(ctx context.Context, q db.Querier) (*snapshot, error) 
 		return o, nil
 	}
 	before := s.dropped.Load()
-	if o, err = s.load(ctx, q, gen); err != nil {
+	if o, err = load(ctx, q); err != nil {
 		return nil, err
 	}
+	o.generation = gen // read before the rows: a change in between makes them look older than they are
+	o.checked.Store(now)
 	if s.loading.Lock(); s.dropped.Load() == before && !db.InWrite(ctx) { // what a transaction sees may never be committed
 		s.snap.Store(o)
 	}
@@ -98,9 +100,8 @@ func scanField(row interface{ Scan(...any) error }) (f Field, err error) {
 	return f, json.Unmarshal([]byte(options), &f.Options)
 }
 
-func (s *Service) load(ctx context.Context, q db.Querier, gen int64) (*snapshot, error) {
-	o := &snapshot{generation: gen, all: map[Object][]*Field{}, defs: map[i18n.Lang]map[Object][]Def{}, byID: map[int64]*Field{}}
-	o.checked.Store(db.Micros(s.db().Clock().Now()))
+func load(ctx context.Context, q db.Querier) (*snapshot, error) {
+	o := &snapshot{all: map[Object][]*Field{}, defs: map[i18n.Lang]map[Object][]Def{}, byID: map[int64]*Field{}}
 	rows, err := q.Query(ctx, `SELECT `+fieldColumns+` FROM fields ORDER BY object, position, id`)
 	if err != nil {
 		return nil, fmt.Errorf("field: load: %w", err)

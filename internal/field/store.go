@@ -27,14 +27,14 @@ func (s *Service) Values(ctx context.Context, q db.Querier, obj Object, ids []in
 		return out, nil
 	}
 	active := func(f *Field) bool { return f.Active }
-	if err := s.read(ctx, q, o, obj, ids, fields, active, out); err != nil {
+	if err := read(ctx, q, o, obj, ids, fields, active, out); err != nil {
 		return nil, err
 	}
-	return out, s.names(ctx, q, out)
+	return out, names(ctx, q, out)
 }
 
 // read fills out with the stored values of the fields keep lets through.
-func (s *Service) read(ctx context.Context, q db.Querier, o *snapshot, obj Object, ids, fields []int64, keep func(*Field) bool, out map[int64]map[int64]Value) error {
+func read(ctx context.Context, q db.Querier, o *snapshot, obj Object, ids, fields []int64, keep func(*Field) bool, out map[int64]map[int64]Value) error {
 	return db.EachIn(ids, func(in string, args []any) error {
 		a := db.Args{Values: args}
 		query := `SELECT record_id, field_id, text, COALESCE(fold, ''), COALESCE(num, 0) FROM field_values WHERE object = ` + a.Add(string(obj)) + ` AND record_id IN (` + in + `)`
@@ -78,7 +78,7 @@ func (s *Service) read(ctx context.Context, q db.Querier, o *snapshot, obj Objec
 }
 
 // names fills in the names of colleagues.
-func (s *Service) names(ctx context.Context, q db.Querier, values map[int64]map[int64]Value) error {
+func names(ctx context.Context, q db.Querier, values map[int64]map[int64]Value) error {
 	var users []int64
 	for _, m := range values {
 		for _, v := range m {
@@ -226,10 +226,10 @@ func (s *Service) Set(ctx context.Context, tx *db.Tx, obj Object, id int64, valu
 		fields[i] = v.FieldID
 	}
 	stored := map[int64]map[int64]Value{}
-	if err := s.read(ctx, tx, o, obj, []int64{id}, fields, func(*Field) bool { return true }, stored); err != nil {
+	if err := read(ctx, tx, o, obj, []int64{id}, fields, func(*Field) bool { return true }, stored); err != nil {
 		return nil, err
 	}
-	if err := s.names(ctx, tx, stored); err != nil {
+	if err := names(ctx, tx, stored); err != nil {
 		return nil, err
 	}
 	var changes []event.Change
@@ -360,25 +360,31 @@ func (s *Service) Move(ctx context.Context, tx *db.Tx, obj Object, from, to int6
 // Words is the text the records are found by: their searchable fields, "" when
 // there are none.
 func (s *Service) Words(ctx context.Context, q db.Querier, obj Object, ids ...int64) (string, error) {
-	texts, err := s.WordsOf(ctx, q, obj, ids)
+	o, err := s.current(ctx, q)
 	if err != nil {
 		return "", err
 	}
+	texts, err := words(ctx, q, o, obj, ids)
 	var parts []string
 	for _, id := range ids {
 		if texts[id] != "" {
 			parts = append(parts, texts[id])
 		}
 	}
-	return strings.Join(parts, " "), nil
+	return strings.Join(parts, " "), err
 }
 
-// WordsOf is Words of many records, by record.
-func (s *Service) WordsOf(ctx context.Context, q db.Querier, obj Object, ids []int64) (map[int64]string, error) {
-	o, err := s.current(ctx, q)
+// WordsOf is Words of many records, by record, for those who have no service at
+// hand: it reads the definitions first.
+func WordsOf(ctx context.Context, q db.Querier, obj Object, ids []int64) (map[int64]string, error) {
+	o, err := load(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	return words(ctx, q, o, obj, ids)
+}
+
+func words(ctx context.Context, q db.Querier, o *snapshot, obj Object, ids []int64) (map[int64]string, error) {
 	var fields []int64
 	for _, d := range o.defs[i18n.ZhCN][obj] {
 		if d.Searchable {
@@ -389,10 +395,10 @@ func (s *Service) WordsOf(ctx context.Context, q db.Querier, obj Object, ids []i
 		return nil, nil
 	}
 	values := map[int64]map[int64]Value{}
-	if err := s.read(ctx, q, o, obj, ids, fields, func(f *Field) bool { return f.Active }, values); err != nil {
+	if err := read(ctx, q, o, obj, ids, fields, func(f *Field) bool { return f.Active }, values); err != nil {
 		return nil, err
 	}
-	if err := s.names(ctx, q, values); err != nil {
+	if err := names(ctx, q, values); err != nil {
 		return nil, err
 	}
 	out := map[int64]string{}

@@ -17,6 +17,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/journal"
 	"bihuan/internal/number"
 	"bihuan/internal/search"
@@ -72,7 +73,10 @@ type ImportRow struct {
 	DueAt          time.Time // promised; zero: by the policy
 
 	Entries []journal.Entry // its history, oldest first; ticket and customer are filled in
+	Fields  field.Input     // custom fields; nil: nobody was asked
 	Demo    bool
+
+	values []field.Value // parsed by decide
 }
 
 // Imported is what became of an ImportRow.
@@ -158,7 +162,12 @@ func (s *Service) decide(ctx context.Context, q db.Querier, rows []ImportRow) ([
 			}
 			continue
 		}
-		if o.Err = r.check(); o.Err != nil {
+		var bad error
+		r.values, bad = s.checkFields(ctx, q, r.Type, r.Fields, field.Mode{New: true, Lax: r.Fields == nil})
+		if bad != nil && !fault.Is(bad, fault.Invalid) {
+			return nil, bad
+		}
+		if o.Err = fault.Both(r.check(), bad); o.Err != nil {
 			continue
 		}
 		if r.Number != "" {
@@ -260,6 +269,7 @@ type bulk struct {
 	clocks    []sla.Start
 	entries   []journal.Entry
 	docs      []search.Doc
+	values    map[int64][]field.Value
 	load      map[int64]int
 	business  map[int64]*customer.Business
 	children  map[int64]int
@@ -267,7 +277,7 @@ type bulk struct {
 }
 
 func (s *Service) newBulk(ctx context.Context, a *action.Action) (*bulk, error) {
-	b := &bulk{s: s, a: a, matrix: map[[2]string]string{}, routes: map[[2]string]int64{}, desks: map[int64]int64{},
+	b := &bulk{s: s, a: a, values: map[int64][]field.Value{}, matrix: map[[2]string]string{}, routes: map[[2]string]int64{}, desks: map[int64]int64{},
 		load: map[int64]int{}, business: map[int64]*customer.Business{}, children: map[int64]int{}, departing: map[int64]string{}}
 	var err error
 	if b.cfg, err = s.config(ctx, a); err != nil {
@@ -320,6 +330,9 @@ const ticketWidth = 49
 
 func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) error {
 	now := b.a.Now
+	if len(r.values) > 0 {
+		b.values[id] = r.values
+	}
 	t := Ticket{ID: id, Number: num, ParentID: r.ParentID, Title: r.Title, Type: r.Type, Class: r.Class, CategoryID: r.CategoryID, Urgency: r.Urgency,
 		Priority: r.Priority, PriorityReason: r.PriorityReason, Channel: r.Channel, Description: r.Description, CustomerID: r.Customer.ID,
 		CustomerName: r.Customer.Name, CustomerLevel: string(r.Customer.Level), ContactID: r.Customer.ContactID, DepartmentID: r.DepartmentID,
@@ -533,7 +546,11 @@ func (b *bulk) note(t Ticket, external string) error {
 	}
 	b.entries = append(b.entries, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: kind, Detail: detail,
 		AuthorKind: b.a.Actor.Kind, AuthorID: b.a.Actor.ID, AuthorName: b.a.Actor.Name})
-	b.docs = append(b.docs, search.Doc{ID: t.ID, Text: searchText(t, external)})
+	text := searchText(t, external)
+	if own := field.Searchable(b.values[t.ID]); len(own) > 0 {
+		text += " " + strings.Join(own, " ")
+	}
+	b.docs = append(b.docs, search.Doc{ID: t.ID, Text: text})
 	b.a.Record(event.Event{Kind: EventImported, Subject: Subject(t.ID), Data: f})
 	return nil
 }
@@ -557,6 +574,9 @@ func (b *bulk) write(ctx context.Context) error {
 		return err
 	}
 	if err := journal.AddMany(ctx, tx, b.entries); err != nil {
+		return err
+	}
+	if err := b.s.fields().SetNew(ctx, tx, field.Ticket, b.values); err != nil {
 		return err
 	}
 	if err := search.Tickets.PutMany(ctx, tx, b.docs); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bihuan/internal/db"
+	"bihuan/internal/field"
 	"bihuan/internal/search"
 	"bihuan/internal/setting"
 )
@@ -67,6 +68,10 @@ func Reindex(ctx context.Context, tx *db.Tx, ids []int64) error {
 	for len(ids) > 0 {
 		part := ids[:min(len(ids), 200)]
 		ids = ids[len(part):]
+		own, err := field.WordsOf(ctx, tx, field.Ticket, part)
+		if err != nil {
+			return err
+		}
 		var a db.Args
 		rows, err := tx.Query(ctx, `SELECT t.id, `+searchable+` FROM tickets t WHERE t.id IN (`+a.AddInts(part)+`)`, a.Values...)
 		if err != nil {
@@ -81,6 +86,9 @@ func Reindex(ctx context.Context, tx *db.Tx, ids []int64) error {
 			}
 			if len(d.Text) > maxSearchable {
 				d.Text = strings.ToValidUTF8(d.Text[:maxSearchable], "")
+			}
+			if own[d.ID] != "" {
+				d.Text += " " + own[d.ID]
 			}
 			docs = append(docs, d)
 		}

@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
 )
@@ -214,6 +215,9 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 			return err
 		}
 		f.Entry = entry
+		if err := customer.FollowedUp(ctx, a.Tx, t.CustomerID, r); err != nil {
+			return err
+		}
 		if r.NextOwnerID != 0 && r.NextOwnerID != a.Actor.ID {
 			// Who has to go on with it must be able to open it.
 			if err := watch(ctx, a, id, r.NextOwnerID); err != nil {
@@ -247,6 +251,7 @@ type Edit struct {
 	Urgency        string
 	Priority       string // "": by the matrix
 	PriorityReason string
+	Fields         field.Input // custom fields; those left out stay as they are
 }
 
 // Edit applies in to ticket id.
@@ -262,7 +267,12 @@ func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit
 			return authz.Denied(PermEdit)
 		}
 		reg := RegisterInput{Title: in.Title, Type: in.Type, Class: in.Class, Urgency: in.Urgency, Priority: in.Priority, Channel: old.Channel}
-		if err := reg.check().OrNil(); err != nil {
+		have, err := s.FieldValues(ctx, a, id)
+		if err != nil {
+			return err
+		}
+		values, bad := s.checkFields(ctx, a, in.Type, in.Fields, field.Mode{Old: have})
+		if err := fault.Both(reg.check().OrNil(), bad); err != nil {
 			return err
 		}
 		if in.CategoryID != 0 {
@@ -288,6 +298,11 @@ func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit
 				f.Changes = append(f.Changes, c)
 			}
 		}
+		own, err := s.fields().Set(ctx, a.Tx, field.Ticket, id, values)
+		if err != nil {
+			return err
+		}
+		f.Changes = append(f.Changes, own...)
 		if len(f.Changes) == 0 {
 			return fault.Invalidf("ticket.nothing_changed")
 		}

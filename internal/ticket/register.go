@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
 )
@@ -36,7 +37,10 @@ type RegisterInput struct {
 	FollowsID    int64 // closed ticket this one continues
 	Files        []int64
 	ImportKey    string // makes an import repeatable
-	Demo         bool
+	// Fields are the custom fields; nil: nobody was asked, so that required ones
+	// may stay empty.
+	Fields field.Input
+	Demo   bool
 
 	parent *Ticket
 }
@@ -117,6 +121,12 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		}
 		in.CustomerID = id
 	}
+	values, err := s.checkFields(ctx, a, in.Type, in.Fields, field.Mode{New: true, Lax: in.Fields == nil})
+	if fe, ok := fault.As(err); ok && fe.Kind == fault.Invalid {
+		e.Fields = append(e.Fields, fe.Fields...)
+	} else if err != nil {
+		return t, err
+	}
 	if err := e.OrNil(); err != nil {
 		return t, err
 	}
@@ -183,6 +193,9 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		return t, err
 	}
 	if err := s.insert(ctx, a, &t, in); err != nil {
+		return t, err
+	}
+	if _, err := s.fields().Set(ctx, a.Tx, field.Ticket, t.ID, values); err != nil {
 		return t, err
 	}
 	if in.FollowsID != 0 {
@@ -321,6 +334,9 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 		return t, err
 	}
 	t.CustomerAt, t.ActivityAt = a.Now, a.Now
+	if err := customer.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
+		return t, err
+	}
 	if t.State == AwaitingConfirmation {
 		// Who writes is not silent: the days of silence are counted from here.
 		p, err := sla.Choose(ctx, a, t.Type, t.Urgency)

@@ -95,6 +95,16 @@ func Read(f *web.Form, defs []field.Def, prefix string) field.Input {
 	return in
 }
 
+// Untouched reports whether nothing was typed beside the defaults.
+func Untouched(defs []field.Def, in field.Input) bool {
+	for _, d := range defs {
+		if text := strings.Trim(strings.Join(in[d.ID], ","), ","); text != "" && text != d.Default {
+			return false
+		}
+	}
+	return true
+}
+
 // Facts are the values of a record for its page, in the order of the fields;
 // those that are empty are left out.
 func Facts(l i18n.Lang, defs []field.Def, values map[int64]field.Value) []ui.Fact {

@@ -34,7 +34,7 @@ type pages struct {
 // colleagues at.
 func Routes(rt *web.Router, s *field.Service, people People) {
 	p := &pages{s, people}
-	rt.Handle("GET  "+Look, org.PermDirectory, p.colleagues)
+	rt.Handle("GET  "+Look, org.PermDirectory, p.colleagues, web.JSON())
 	rt.Handle("GET  /admin/fields", field.PermManage, p.list)
 	rt.Handle("GET  /admin/fields/new", field.PermManage, p.showNew)
 	rt.Handle("POST /admin/fields", field.PermManage, p.save)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
@@ -193,6 +195,7 @@ type editView struct {
 	Action string
 	Back   string
 	Stale  bool
+	Fields []ui.Control // the company's own
 
 	Types, Classes, Categories, Urgencies, Priorities []ui.Option
 }
@@ -205,8 +208,23 @@ func (p *pages) editView(r *web.Request, t ticket.Ticket, f *web.Form) (v editVi
 	v = editView{T: t, Dialog: r.IsFragment(), Form: f, Action: address("/tickets/"+t.Number+"/edit", s.keep), Back: address("/tickets/"+t.Number, s.keep),
 		Types: options(r, "ticket.type.", ticket.Types), Classes: options(r, "ticket.class.", ticket.Classes),
 		Urgencies: options(r, "ticket.urgency.", ticket.Urgencies), Priorities: options(r, "ticket.priority.", ticket.Priorities)}
-	v.Categories, err = p.categories(r)
+	if v.Categories, err = p.categories(r); err != nil {
+		return v, err
+	}
+	defs, have, err := p.fields(r, t.ID)
+	v.Fields = fieldui.Inputs(r, defs, "", "", "type", have)
 	return v, err
+}
+
+// fields are the company's own fields of tickets, and what ticket id has in them;
+// nothing more is asked when there are none.
+func (p *pages) fields(r *web.Request, id int64) ([]field.Def, map[int64]field.Value, error) {
+	defs, err := p.Tickets.FieldDefs(r.Context(), r.Lang)
+	if err != nil || len(defs) == 0 || id == 0 {
+		return defs, nil, err
+	}
+	have, err := p.Tickets.FieldValues(r.Context(), p.Tickets.DB().Read(), id)
+	return defs, have, err
 }
 
 func (p *pages) showEdit(w http.ResponseWriter, r *web.Request) error {
@@ -221,6 +239,11 @@ func (p *pages) showEdit(w http.ResponseWriter, r *web.Request) error {
 	if t.PriorityReason != "" {
 		f.Set("priority", t.Priority)
 	}
+	defs, have, err := p.fields(r, t.ID)
+	if err != nil {
+		return err
+	}
+	fieldui.Fill(f, defs, "", have)
 	v, err := p.editView(r, t, f)
 	if err != nil {
 		return err
@@ -239,6 +262,11 @@ func (p *pages) edit(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	in := ticket.Edit{Version: f.Int64("version"), Title: f.String("title"), Type: f.String("type"), Class: f.String("class"), CategoryID: f.ID("category"),
 		Urgency: f.String("urgency"), Priority: f.String("priority"), PriorityReason: f.Limited("priority_reason", 500)}
+	defs, _, err := p.fields(r, 0)
+	if err != nil {
+		return err
+	}
+	in.Fields = fieldui.Read(f, defs, "")
 	if err = f.Err(); err == nil {
 		_, err = p.Tickets.Edit(r.Context(), r.Actor, t.ID, in)
 	}

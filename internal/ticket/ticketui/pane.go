@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
@@ -149,6 +150,7 @@ type side struct {
 	Parent    *ticket.Ticket // nil: out of scope or none
 	IsChild   bool
 	Links     []ticket.Link
+	Fields    []ui.Fact // the company's own
 	Watchers  []string
 	Ratings   []ticket.Rating
 	CanOpen   bool // the customer's own page
@@ -341,6 +343,11 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 			return err
 		}
 	}
+	defs, have, err := p.fields(r, t.ID)
+	if err != nil {
+		return err
+	}
+	s.Fields = fieldui.Facts(r.Lang, defs, have)
 	if t.Rating > 0 || t.Round > 1 {
 		if s.Ratings, err = ticket.Ratings(ctx, q, t.ID); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/journal"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
@@ -26,6 +27,7 @@ type newView struct {
 	Uploads []uploaded
 	CanNew  bool
 	CanFind bool
+	Fields  []ui.Control // the company's own
 
 	Types, Classes, Categories, Urgencies, Priorities, Channels, Departments, People, Contacts, Kinds, Levels, Sources, Genders, Who []ui.Option
 }
@@ -51,6 +53,11 @@ func (p *pages) newView(r *web.Request, f *web.Form) (v newView, err error) {
 	if v.People, err = p.people(r, r.Actor.DepartmentID, ticket.PermHandle); err != nil {
 		return v, err
 	}
+	defs, _, err := p.fields(r, 0)
+	if err != nil {
+		return v, err
+	}
+	v.Fields = fieldui.Inputs(r, defs, "", "", "type", nil)
 	return v, p.knownCustomer(r, &v)
 }
 
@@ -100,6 +107,11 @@ func (p *pages) showNew(w http.ResponseWriter, r *web.Request) error {
 		}
 		f.Set("follows", t.Number).Set("customer", t.CustomerID).Set("title", t.Title).Set("type", t.Type).Set("class", t.Class)
 	}
+	defs, _, err := p.fields(r, 0)
+	if err != nil {
+		return err
+	}
+	fieldui.Begin(f, defs, "")
 	v, err := p.newView(r, f)
 	if err != nil {
 		return err
@@ -147,6 +159,11 @@ func (p *pages) register(w http.ResponseWriter, r *web.Request) error {
 	in := ticket.RegisterInput{Title: f.String("title"), Type: f.String("type"), Class: f.String("class"), CategoryID: f.ID("category"), Urgency: f.String("urgency"),
 		Priority: f.String("priority"), PriorityReason: f.Limited("priority_reason", 500), Channel: f.String("channel"), Description: f.Limited("description", journal.MaxBody),
 		DepartmentID: f.ID("department"), AssigneeID: f.ID("assignee")}
+	defs, _, err := p.fields(r, 0)
+	if err != nil {
+		return err
+	}
+	in.Fields = fieldui.Read(f, defs, "")
 	who := f.Choice("who", "known", "new")
 	if number := f.String("follows"); number != "" {
 		t, err := p.Tickets.ByNumber(ctx, ticket.View(r.Actor), number)
@@ -179,7 +196,6 @@ func (p *pages) register(w http.ResponseWriter, r *web.Request) error {
 			return made.ID, err
 		}
 	}
-	var err error
 	if in.Files, err = p.received(r, f); err == nil {
 		err = f.Err()
 	}

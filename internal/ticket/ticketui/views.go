@@ -20,7 +20,7 @@ var (
 	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
 	revealPage = ui.NewPage[revealView](files, "reveal.html").Sample(revealView{Clear: "x", Field: "phone"}, revealView{Ask: true, Masked: "x", Field: "phone"})
 	movePage   = ui.NewPage[moveView](files, "move.html").Sample(sampleMoves()...)
-	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
+	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "money", When: "type=other"}}, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
 	newPage    = ui.NewPage[newView](files, "new.html").Sample(
 		newView{CanNew: true, CanFind: true, Follows: "x", Known: &customer.Customer{Name: "x", Level: customer.VIP}, Open: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Contacts: []ui.Option{{Value: "1", Label: "x"}},
 			Matches: []customer.Match{{Customer: customer.Ref{ID: 1, Name: "x"}, Matched: []string{"phone"}}, {Department: "x", Matched: []string{"uscc"}}}, Uploads: []uploaded{{1, "x"}}})

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"html/template"
+	"strings"
 
 	"bihuan/internal/web"
 )
@@ -57,3 +58,16 @@ func (p parts) control(f *web.Form, c Control) template.HTML {
 
 // Fact is a name and a value on a page; Link makes the value lead somewhere.
 type Fact struct{ Label, Text, Link string }
+
+// facts are rows of a dl.kv.
+func facts(fs []Fact) template.HTML {
+	var b strings.Builder
+	for _, f := range fs {
+		v := esc(f.Text)
+		if f.Link != "" {
+			v = `<a href="` + esc(f.Link) + `" target="_blank" rel="noopener noreferrer">` + v + `</a>`
+		}
+		b.WriteString(`<div><dt>` + esc(f.Label) + `</dt><dd>` + v + `</dd></div>`)
+	}
+	return template.HTML(b.String())
+}

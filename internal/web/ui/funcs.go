@@ -74,6 +74,7 @@ func funcs(l i18n.Lang) template.FuncMap {
 		"checks":   p.checks,
 		"check":    p.check,
 		"control":  p.control,
+		"facts":    facts,
 		"rating":   p.rating,
 		"upload":   p.upload,
 		"problems": p.problems,
