@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
+	"bihuan/internal/i18n"
 	"bihuan/internal/number"
 )
 
@@ -56,6 +57,14 @@ func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (Cus
 			return Customer{}, err
 		}
 	}
+	wanted := in.Level
+	if wanted != Normal {
+		if needs, err := s.levelNeedsApproval(ctx, a, wanted); err != nil {
+			return Customer{}, err
+		} else if needs {
+			in.Level = Normal // until somebody has agreed
+		}
+	}
 	id, err := s.insert(ctx, a, in)
 	if err != nil {
 		return Customer{}, err
@@ -87,6 +96,12 @@ func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (Cus
 	a.Record(event.Event{Kind: Created, Subject: Subject(id), Reason: in.DuplicateReason, Data: CreatedData{
 		Number: in.Number, Type: in.Type, Level: in.Level, Source: in.Source, OwnerID: in.OwnerID,
 		DepartmentID: in.DepartmentID, Contacts: contacts, DuplicateReason: in.DuplicateReason}})
+	if wanted != in.Level {
+		if _, err := s.askLevel(ctx, a, LevelChange{CustomerID: id, Number: in.Number, Name: in.Name, DepartmentID: in.DepartmentID, From: in.Level, To: wanted,
+			Reason: i18n.T(i18n.ZhCN, "customer.level.on_registration")}); err != nil {
+			return Customer{}, err
+		}
+	}
 	return s.load(ctx, a, id)
 }
 

@@ -3,6 +3,7 @@ package customer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"bihuan/internal/action"
@@ -15,8 +16,9 @@ import (
 
 // Settings are what an administrator decides about customers.
 type Settings struct {
-	NumberTemplate string // of customer numbers (CUS-3)
-	RevealReason   bool   // revealing a sensitive value asks why (CUS-17)
+	NumberTemplate string  // of customer numbers (CUS-3)
+	RevealReason   bool    // revealing a sensitive value asks why (CUS-17)
+	LevelApproval  []Level // changes to these levels wait for approval (CUS-6)
 }
 
 // Settings returns what is in force.
@@ -24,7 +26,10 @@ func (s *Service) Settings(ctx context.Context) (st Settings, err error) {
 	if st.NumberTemplate, err = number.Setting(ctx, s.db().Read(), NumberSetting, NumberTemplate); err != nil {
 		return st, err
 	}
-	st.RevealReason, err = s.RevealNeedsReason(ctx)
+	if st.RevealReason, err = s.RevealNeedsReason(ctx); err != nil {
+		return st, err
+	}
+	st.LevelApproval, err = s.ApprovedLevels(ctx, s.db().Read())
 	return st, err
 }
 
@@ -40,6 +45,7 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 		}
 		return err
 	}
+	st.LevelApproval = slices.DeleteFunc(slices.Clone(Levels), func(l Level) bool { return !slices.Contains(st.LevelApproval, l) })
 	old, err := s.Settings(ctx)
 	if err != nil {
 		return err
@@ -58,6 +64,12 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 			}
 			changes = append(changes, event.Change{Field: f.field, Old: fmt.Sprint(f.old), New: fmt.Sprint(f.now)})
 		}
+		if from, to := levelCodes(old.LevelApproval), levelCodes(st.LevelApproval); from != to {
+			if err := setting.Write(ctx, a.Tx, LevelApprovalSetting, st.LevelApproval); err != nil {
+				return err
+			}
+			changes = append(changes, event.Change{Field: "level_approval", Old: from, New: to})
+		}
 		if len(changes) == 0 {
 			a.Nothing()
 			return nil
@@ -65,4 +77,12 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 		a.Record(event.Event{Kind: "customer.settings_changed", Subject: event.Subject{Type: "setting"}, Data: map[string]any{"changes": changes}})
 		return nil
 	})
+}
+
+func levelCodes(ls []Level) string {
+	var out []string
+	for _, l := range ls {
+		out = append(out, string(l))
+	}
+	return strings.Join(out, ", ")
 }

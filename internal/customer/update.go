@@ -60,6 +60,15 @@ func (s *Service) update(ctx context.Context, a *action.Action, id, version int6
 	if err := s.checkPeople(ctx, a, in.OwnerID, in.DepartmentID, &old); err != nil {
 		return Customer{}, err
 	}
+	if in.Level != old.Level && utf8.RuneCountInString(line(reason)) >= 2 {
+		asked, err := s.askLevel(ctx, a, LevelChange{CustomerID: id, Number: old.Number, Name: old.Name, DepartmentID: old.DepartmentID, From: old.Level, To: in.Level, Reason: line(reason)})
+		if err != nil {
+			return Customer{}, err
+		}
+		if asked { // the rest is changed at once
+			in.Level = old.Level
+		}
+	}
 	changes, err := s.differences(ctx, a, old, in)
 	if err != nil {
 		return Customer{}, err

@@ -8,9 +8,20 @@ import (
 	"bihuan/internal/web/ui"
 )
 
-type settingsView struct{ Form *web.Form }
+type settingsView struct {
+	Form   *web.Form
+	Levels []ui.Option
+}
 
-var settingsPage = ui.NewPage[settingsView](files, "settings.html").Sample(settingsView{&web.Form{}})
+func levelChoices(r *web.Request) []ui.Option {
+	var out []ui.Option
+	for _, l := range customer.Levels {
+		out = append(out, ui.Option{Value: string(l), Label: r.T("customer.level." + string(l))})
+	}
+	return out
+}
+
+var settingsPage = ui.NewPage[settingsView](files, "settings.html").Sample(settingsView{&web.Form{}, []ui.Option{{Value: "vip", Label: "VIP"}}})
 
 // SettingsNav is the entry of the settings.
 func SettingsNav() ui.Nav {
@@ -27,13 +38,20 @@ func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	f := r.Blank("number_template", st.NumberTemplate, "reveal_reason", map[bool]string{true: "1"}[st.RevealReason])
-	return settingsPage.Render(w, r, settingsChrome(r), settingsView{f})
+	for _, l := range st.LevelApproval {
+		f.Values.Add("level_approval", string(l))
+	}
+	return settingsPage.Render(w, r, settingsChrome(r), settingsView{f, levelChoices(r)})
 }
 
 func (p *pages) setSettings(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
-	if err := p.Customers.SetSettings(r.Context(), r.Actor, customer.Settings{NumberTemplate: f.String("number_template"), RevealReason: f.Bool("reveal_reason")}); err != nil {
-		return settingsPage.Invalid(w, r, err, f, settingsChrome(r), settingsView{f})
+	st := customer.Settings{NumberTemplate: f.String("number_template"), RevealReason: f.Bool("reveal_reason")}
+	for _, l := range f.Strings("level_approval") {
+		st.LevelApproval = append(st.LevelApproval, customer.Level(l))
+	}
+	if err := p.Customers.SetSettings(r.Context(), r.Actor, st); err != nil {
+		return settingsPage.Invalid(w, r, err, f, settingsChrome(r), settingsView{f, levelChoices(r)})
 	}
 	r.Flash(w, "green", "customer.settings.saved")
 	return r.SeeOther(w, "/admin/customers")
