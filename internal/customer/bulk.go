@@ -106,7 +106,7 @@ func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, row
 		in := r.Input
 		err := in.check(nil)
 		if len(defs)+len(contactDefs) > 0 {
-			err = fault.Both(err, s.checkFieldsOf(ctx, q, defs, contactDefs, &in, nil))
+			err = fault.Both(err, s.checkFieldsOf(ctx, q, defs, contactDefs, &in, nil, true))
 		}
 		if err != nil && !fault.Is(err, fault.Invalid) {
 			return nil, nil, err

@@ -59,11 +59,11 @@ func (s *Service) checkFields(ctx context.Context, q db.Querier, in *Input, old 
 			return err
 		}
 	}
-	return s.checkFieldsOf(ctx, q, defs, people, in, old)
+	return s.checkFieldsOf(ctx, q, defs, people, in, old, in.Fields == nil)
 }
 
-func (s *Service) checkFieldsOf(ctx context.Context, q db.Querier, defs, people []field.Def, in *Input, old *Customer) error {
-	m := field.Mode{New: old == nil, Lax: in.Fields == nil}
+func (s *Service) checkFieldsOf(ctx context.Context, q db.Querier, defs, people []field.Def, in *Input, old *Customer, lax bool) error {
+	m := field.Mode{New: old == nil, Lax: lax}
 	known := map[int64]Contact{}
 	if old != nil {
 		m.Old = old.Fields
@@ -79,7 +79,7 @@ func (s *Service) checkFieldsOf(ctx context.Context, q db.Querier, defs, people 
 			continue
 		}
 		var err error
-		c.values, err = s.fields.Check(ctx, q, people, string(in.Type), c.Fields, field.Mode{New: c.ID == 0, Lax: c.Fields == nil,
+		c.values, err = s.fields.Check(ctx, q, people, string(in.Type), c.Fields, field.Mode{New: c.ID == 0, Lax: lax || c.Fields == nil,
 			Prefix: fmt.Sprintf("contacts.%d.", i), Old: known[c.ID].Fields})
 		bad = fault.Both(bad, err)
 	}

@@ -87,6 +87,9 @@ func (d Def) Applies(typ string) bool {
 	return len(d.Types) == 0 || typ == "" || slices.Contains(d.Types, typ)
 }
 
+// LabelIn is the field's name in another language.
+func (d Def) LabelIn(l i18n.Lang) string { return d.field.Label.In(l) }
+
 // Name is the field's name in forms, faults and the API: "fields.<code>".
 func (d Def) Name() string { return Prefix + d.Code }
 

@@ -137,7 +137,7 @@ func (in Input) Blank() bool {
 // Mode says how strictly [Service.Check] looks.
 type Mode struct {
 	New    bool            // of a new record: missing fields take their default, required ones must be there
-	Lax    bool            // a channel that cannot ask: required fields may be empty
+	Lax    bool            // a channel that did not ask for all: required fields may be missing
 	Prefix string          // before the names of fields in faults: "contacts.0."
 	Old    map[int64]Value // of the record, so that options switched off may stay
 }
@@ -169,7 +169,7 @@ func (s *Service) Check(ctx context.Context, q db.Querier, defs []Def, typ strin
 			e.Field(m.Prefix+d.Name(), w.key, w.args...)
 		case err != nil:
 			return nil, err
-		case v.Empty() && d.Required && !m.Lax:
+		case v.Empty() && d.Required && (given || !m.Lax):
 			e.Field(m.Prefix+d.Name(), "field.required", d.Label)
 		default:
 			out = append(out, v)

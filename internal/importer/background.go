@@ -45,7 +45,7 @@ func (s *Service) Upload(ctx context.Context, actor authz.Actor, k Kind, name st
 		lang = i18n.ZhCN
 	}
 	setup := Setup{Unknown: Report, Lang: lang}
-	t, err := open(k, src, setup)
+	t, err := s.open(ctx, k, src, setup)
 	if err != nil {
 		if e, ok := fault.As(err); ok {
 			return i, fault.Invalidf("ui.form.invalid").Field("file", e.Key, e.Args...).Wrap(err)
@@ -146,7 +146,7 @@ func (s *Service) Preview(ctx context.Context, actor authz.Actor, i Import) (p P
 		return p, err
 	}
 	defer c.Close()
-	t, err := open(i.Kind, src, i.Setup)
+	t, err := s.open(ctx, i.Kind, src, i.Setup)
 	if err != nil {
 		return p, err
 	}
@@ -286,7 +286,7 @@ func (s *Service) SetUp(ctx context.Context, actor authz.Actor, id int64, setup 
 			return wrongState(i)
 		}
 		for _, f := range setup.Fields {
-			if _, ok := column(i.Kind, f); !ok && f != ignored {
+			if !s.known(ctx, i.Kind, f) {
 				return fault.Invalidf("importer.map.field", string(f))
 			}
 		}
@@ -340,7 +340,7 @@ func (s *Service) begin(ctx context.Context, actor authz.Actor, id int64, to Sta
 		return err
 	}
 	defer c.Close()
-	t, err := open(i.Kind, src, i.Setup)
+	t, err := s.open(ctx, i.Kind, src, i.Setup)
 	if err != nil {
 		return err
 	}
@@ -512,7 +512,7 @@ func (s *Service) try(ctx context.Context, actor authz.Actor, i *Import, src sou
 func (s *Service) finish(ctx context.Context, actor authz.Actor, i *Import, src source, j *job.Job) error {
 	format := sheet.CSV
 	mime := "text/csv"
-	if t, err := open(i.Kind, src, i.Setup); err != nil {
+	if t, err := s.open(ctx, i.Kind, src, i.Setup); err != nil {
 		return err
 	} else {
 		if format = t.Format(); format == sheet.XLSX {

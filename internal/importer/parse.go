@@ -17,6 +17,7 @@ import (
 	"bihuan/internal/cnid"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/org"
@@ -37,6 +38,7 @@ type parser struct {
 	departments map[string]org.Department
 	fits        map[[2]int64]bool
 	fallback    int64 // department of customers without one
+	own         []OwnColumn
 }
 
 func (s *Service) newParser(ctx context.Context, k Kind, actor authz.Actor, setup Setup, l Layout) (*parser, error) {
@@ -44,6 +46,10 @@ func (s *Service) newParser(ctx context.Context, k Kind, actor authz.Actor, setu
 		people: map[string]org.Person{}, departments: map[string]org.Department{}, fits: map[[2]int64]bool{}}
 	if p.lang == "" {
 		p.lang = i18n.ZhCN
+	}
+	var err error
+	if p.own, err = s.Own(ctx, k, p.lang); err != nil {
+		return nil, err
 	}
 	p.fallback = setup.Department
 	if p.fallback == 0 {
@@ -537,6 +543,14 @@ func (r *rowReader) customer(ctx context.Context) (out customer.ImportRow, twins
 		}
 		in.Need.Urgency = r.code(fUrgency, urgencies, "")
 	}
+	if in.Fields, err = r.ownFields(ctx, field.Customer, string(in.Type)); err != nil {
+		return out, nil, err
+	}
+	if len(in.Contacts) > 0 {
+		if in.Contacts[0].Fields, err = r.ownFields(ctx, field.Contact, string(in.Type)); err != nil {
+			return out, nil, err
+		}
+	}
 	out.ExternalID = short(r.get(fNumber), 60)
 	if h := r.get(fHistory); h != "" {
 		out.History = i18n.T(r.lang, "importer.history", h)
@@ -715,6 +729,9 @@ func (r *rowReader) ticket(ctx context.Context, byID, byName map[string][]custom
 		default:
 			r.keep(fRating, v)
 		}
+	}
+	if out.Fields, err = r.ownFields(ctx, field.Ticket, out.Type); err != nil {
+		return out, err
 	}
 	if v := r.get(fRemark); v != "" {
 		r.remarks = append([]string{v}, r.remarks...)

@@ -15,7 +15,7 @@ import (
 // writeResult writes the table again with the outcome of each row. outcome is
 // asked line by line; a Line without result means: simply taken in.
 func (s *Service) writeResult(ctx context.Context, w io.Writer, k Kind, src source, setup Setup, format sheet.Format, outcome func(line int) (Line, error)) error {
-	t, err := open(k, src, setup)
+	t, err := s.open(ctx, k, src, setup)
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,13 @@ func (s *Service) writeFile(ctx context.Context, k Kind, src source, setup Setup
 	return os.Rename(path+".part", path)
 }
 
-// Template writes an empty table with the columns of the manual's form.
-func Template(w io.Writer, k Kind, l i18n.Lang) error {
+// Template writes an empty table with the columns of the manual's form, and those
+// of the company's own fields.
+func (s *Service) Template(ctx context.Context, w io.Writer, k Kind, l i18n.Lang) error {
+	own, err := s.Own(ctx, k, l)
+	if err != nil {
+		return err
+	}
 	out, err := sheet.NewWriter(w, sheet.XLSX, i18n.T(l, "importer.kind."+string(k)))
 	if err != nil {
 		return err
@@ -105,6 +110,9 @@ func Template(w io.Writer, k Kind, l i18n.Lang) error {
 	var names []string
 	for _, c := range columns[k][:n] {
 		names = append(names, i18n.T(l, c.Key(k)))
+	}
+	for _, c := range own {
+		names = append(names, c.Label)
 	}
 	if err := out.Header(names...); err != nil {
 		return err

@@ -109,9 +109,9 @@ type table struct {
 	first  []numbered // rows behind the headings already read
 }
 
-// open reads the beginning of a table and finds its headings. The caller checks
-// whether the required columns are there.
-func open(k Kind, src source, setup Setup) (*table, error) {
+// openTable reads the beginning of a table and finds its headings. The caller
+// checks whether the required columns are there.
+func openTable(k Kind, src source, setup Setup) (*table, error) {
 	r, err := sheet.Open(src.name, src.r, src.size, sheet.Limits{})
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func (t *table) headingAgain(r numbered) bool {
 // each reads the table behind line from in batches and calls do with each, one
 // after the other; reading and understanding goes on meanwhile.
 func (s *Service) each(ctx context.Context, k Kind, actor authz.Actor, src source, setup Setup, from int, do func(ctx context.Context, b *batch) error) error {
-	t, err := open(k, src, setup)
+	t, err := s.open(ctx, k, src, setup)
 	if err != nil {
 		return err
 	}
@@ -339,7 +339,7 @@ func (s *Service) Run(ctx context.Context, actor authz.Actor, k Kind, path strin
 		}
 		setup.Department = d.ID
 	}
-	t, err := open(k, src, setup)
+	t, err := s.open(ctx, k, src, setup)
 	if err != nil {
 		return sum, err
 	}

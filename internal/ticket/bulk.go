@@ -163,7 +163,7 @@ func (s *Service) decide(ctx context.Context, q db.Querier, rows []ImportRow) ([
 			continue
 		}
 		var bad error
-		r.values, bad = s.checkFields(ctx, q, r.Type, r.Fields, field.Mode{New: true, Lax: r.Fields == nil})
+		r.values, bad = s.checkFields(ctx, q, r.Type, r.Fields, field.Mode{New: true, Lax: true})
 		if bad != nil && !fault.Is(bad, fault.Invalid) {
 			return nil, bad
 		}

@@ -194,7 +194,7 @@ func (p *pages) template(w http.ResponseWriter, r *web.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 	w.Header().Set("Content-Disposition", blob.Disposition("attachment", r.T("importer.kind."+string(k))+".xlsx"))
-	return importer.Template(w, k, r.Lang)
+	return p.s.Template(r.Context(), w, k, r.Lang)
 }
 
 // shownProblems is how many rows with a problem the page lists; the rest is in
@@ -264,6 +264,10 @@ func (p *pages) preview(r *web.Request, v *importView) error {
 	if setup.Department != 0 {
 		f.Set("department", setup.Department)
 	}
+	own, err := p.s.Own(r.Context(), v.Kind, r.Lang)
+	if err != nil {
+		return err
+	}
 	for n, name := range pre.Layout.Names {
 		c := columnView{Name: name, Field: "c" + strconv.Itoa(n)}
 		if name == "" {
@@ -275,6 +279,9 @@ func (p *pages) preview(r *web.Request, v *importView) error {
 				label += " *"
 			}
 			c.Fields = append(c.Fields, ui.Option{Value: string(col.Field), Label: label})
+		}
+		for _, col := range own {
+			c.Fields = append(c.Fields, ui.Option{Value: string(col.Field), Label: col.Label, Group: r.T("field.title")})
 		}
 		f.Set(c.Field, string(pre.Layout.Fields[n]))
 		v.Columns = append(v.Columns, c)
