@@ -30,6 +30,9 @@ type Value struct {
 // Name is the name of the value's field in forms and faults, as [Def.Name].
 func (v Value) Name() string { return Prefix + v.field.Code }
 
+// Code is the code of the value's field.
+func (v Value) Code() string { return v.field.Code }
+
 // Empty reports whether the record has no value.
 func (v Value) Empty() bool { return !v.set }
 

@@ -10,6 +10,8 @@ import (
 	"bihuan/internal/approval/approvalapi"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerapi"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/ticket"
@@ -36,5 +38,10 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
 	approvalapi.Routes(a, r.Approvals, r.Org)
+	var fields *field.Service
+	if r.Customers != nil {
+		fields = r.Customers.Fields()
+	}
+	fieldapi.Routes(a, fields)
 	return a
 }

@@ -844,7 +844,7 @@ func TestRoutes(t *testing.T) {
 		Paths   map[string]any
 	}
 	w.OK(json.NewDecoder(res.Body).Decode(&doc))
-	if doc.OpenAPI != "3.1.0" || len(doc.Paths) != 11 || res.Header.Get("ETag") == "" {
+	if doc.OpenAPI != "3.1.0" || len(doc.Paths) < 11 || res.Header.Get("ETag") == "" {
 		t.Errorf("%s, %d paths", doc.OpenAPI, len(doc.Paths))
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"bihuan/internal/api"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/i18n"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgapi"
@@ -95,6 +97,13 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
+	rows := make([]*customer.Customer, len(page.Rows))
+	for i := range page.Rows {
+		rows[i] = &page.Rows[i].Customer
+	}
+	if err := s.customers.AddFields(ctx, s.run.DB().Read(), rows...); err != nil {
+		return nil, err
+	}
 	out := &listOutput{List{Items: make([]Customer, 0, len(page.Rows)), Next: page.Next}}
 	for _, r := range page.Rows {
 		out.Body.Items = append(out.Body.Items, s.view(ctx, nil, r.Customer))
@@ -104,34 +113,36 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 
 // New is a customer to be registered.
 type New struct {
-	Type            string       `json:"type" enum:"company,person"`
-	Name            string       `json:"name" doc:"Full name of the company, or of the person" example:"广州南粤医疗器械股份有限公司"`
-	USCC            string       `json:"uscc,omitempty" doc:"Unified social credit code, companies only; its check digit is verified" example:"91350100M000100Y43"`
-	Industry        string       `json:"industry,omitempty" doc:"Code or Chinese name of GB/T 4754" example:"C35"`
-	Level           string       `json:"level,omitempty" enum:"normal,vip,strategic" doc:"normal when left out"`
-	Source          string       `json:"source,omitempty" enum:"phone,chat,email,social,referral,exhibition,campaign,website,offline"`
-	Region          string       `json:"region,omitempty" example:"广东 广州"`
-	Address         string       `json:"address,omitempty"`
-	Website         string       `json:"website,omitempty"`
-	Remark          string       `json:"remark,omitempty"`
-	Tags            []string     `json:"tags,omitempty" doc:"Names from the managed list"`
-	Owner           string       `json:"owner,omitempty" doc:"Login of who looks after the customer"`
-	Department      string       `json:"department,omitempty" doc:"Name; the caller's own when left out" example:"客服部"`
-	FirstContactAt  *time.Time   `json:"first_contact_at,omitempty" doc:"Now when left out"`
-	Contacts        []NewContact `json:"contacts,omitempty" doc:"At least one with a telephone number; of a person his own"`
-	Need            *NewNeed     `json:"need,omitempty" doc:"What he asks for at first"`
-	DuplicateReason string       `json:"duplicate_reason,omitempty" doc:"Why a second profile with the same credit code or telephone number is right" example:"母公司与子公司共用总机"`
+	Type            string          `json:"type" enum:"company,person"`
+	Name            string          `json:"name" doc:"Full name of the company, or of the person" example:"广州南粤医疗器械股份有限公司"`
+	USCC            string          `json:"uscc,omitempty" doc:"Unified social credit code, companies only; its check digit is verified" example:"91350100M000100Y43"`
+	Industry        string          `json:"industry,omitempty" doc:"Code or Chinese name of GB/T 4754" example:"C35"`
+	Level           string          `json:"level,omitempty" enum:"normal,vip,strategic" doc:"normal when left out"`
+	Source          string          `json:"source,omitempty" enum:"phone,chat,email,social,referral,exhibition,campaign,website,offline"`
+	Region          string          `json:"region,omitempty" example:"广东 广州"`
+	Address         string          `json:"address,omitempty"`
+	Website         string          `json:"website,omitempty"`
+	Remark          string          `json:"remark,omitempty"`
+	Tags            []string        `json:"tags,omitempty" doc:"Names from the managed list"`
+	Owner           string          `json:"owner,omitempty" doc:"Login of who looks after the customer"`
+	Department      string          `json:"department,omitempty" doc:"Name; the caller's own when left out" example:"客服部"`
+	FirstContactAt  *time.Time      `json:"first_contact_at,omitempty" doc:"Now when left out"`
+	Contacts        []NewContact    `json:"contacts,omitempty" doc:"At least one with a telephone number; of a person his own"`
+	Need            *NewNeed        `json:"need,omitempty" doc:"What he asks for at first"`
+	Fields          fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code, see list-fields"`
+	DuplicateReason string          `json:"duplicate_reason,omitempty" doc:"Why a second profile with the same credit code or telephone number is right" example:"母公司与子公司共用总机"`
 }
 
 // NewContact is a contact of a customer to be registered.
 type NewContact struct {
-	Name     string `json:"name,omitempty" doc:"May be left out for a person" example:"黎嘉敏"`
-	Gender   string `json:"gender,omitempty" enum:",male,female"`
-	Position string `json:"position,omitempty" example:"采购经理"`
-	Phone    string `json:"phone,omitempty" doc:"In any usual spelling" example:"13812345678"`
-	Email    string `json:"email,omitempty" example:"li@example.com"`
-	Wechat   string `json:"wechat,omitempty"`
-	Primary  bool   `json:"primary,omitempty" doc:"The first one when nobody is"`
+	Name     string          `json:"name,omitempty" doc:"May be left out for a person" example:"黎嘉敏"`
+	Gender   string          `json:"gender,omitempty" enum:",male,female"`
+	Position string          `json:"position,omitempty" example:"采购经理"`
+	Phone    string          `json:"phone,omitempty" doc:"In any usual spelling" example:"13812345678"`
+	Email    string          `json:"email,omitempty" example:"li@example.com"`
+	Wechat   string          `json:"wechat,omitempty"`
+	Primary  bool            `json:"primary,omitempty" doc:"The first one when nobody is"`
+	Fields   fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code"`
 }
 
 // NewNeed is what a customer asks for at first.
@@ -162,8 +173,15 @@ func (n New) Input(ctx context.Context, customers *customer.Service, people orga
 	if in.TagIDs, err = s.tags(ctx, "tags", n.Tags); err != nil {
 		return in, err
 	}
-	for _, c := range n.Contacts {
-		in.Contacts = append(in.Contacts, customer.ContactInput{Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary})
+	var bad error
+	in.Fields, bad = fieldapi.In(ctx, customers.Fields(), field.Customer, n.Fields, "")
+	for i, c := range n.Contacts {
+		own, err := fieldapi.In(ctx, customers.Fields(), field.Contact, c.Fields, fmt.Sprintf("contacts.%d.", i))
+		bad = fault.Both(bad, err)
+		in.Contacts = append(in.Contacts, customer.ContactInput{Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: own})
+	}
+	if bad != nil {
+		return in, bad
 	}
 	if n.Need != nil {
 		in.Need = customer.NeedInput(*n.Need)
@@ -211,6 +229,9 @@ func (s *service) create(ctx context.Context, in *createInput) (*createOutput, e
 	v, replayed, err := api.Once(ctx, s.run, in.Key, "customer.create", n, func(ctx context.Context, a *action.Action) (Customer, error) {
 		c, err := s.customers.CreateIn(ctx, a, ci)
 		if err != nil {
+			return Customer{}, err
+		}
+		if err := s.customers.AddFields(ctx, a, &c); err != nil {
 			return Customer{}, err
 		}
 		return s.view(ctx, a, c), nil
@@ -289,6 +310,9 @@ func (s *service) get(ctx context.Context, in *getInput) (*output, error) {
 			return nil, err
 		}
 	}
+	if c, err = s.customers.WithFields(ctx, c); err != nil {
+		return nil, err
+	}
 	return &output{api.Tag(c.Version), s.view(ctx, nil, c)}, nil
 }
 
@@ -316,35 +340,37 @@ func (s *service) reveal(ctx context.Context, c *customer.Customer, reason strin
 
 // Edit is a change of a profile; nil members stay as they are.
 type Edit struct {
-	Version         *int64        `json:"version,omitempty" doc:"The version that was read; or send If-Match"`
-	Reason          string        `json:"reason,omitempty" doc:"Why; needed for name, uscc, level and owner" example:"客户更名"`
-	Name            *string       `json:"name,omitempty"`
-	USCC            *string       `json:"uscc,omitempty"`
-	Industry        *string       `json:"industry,omitempty"`
-	Level           *string       `json:"level,omitempty" enum:"normal,vip,strategic"`
-	Source          *string       `json:"source,omitempty"`
-	Region          *string       `json:"region,omitempty"`
-	Address         *string       `json:"address,omitempty"`
-	Website         *string       `json:"website,omitempty"`
-	Remark          *string       `json:"remark,omitempty"`
-	Owner           *string       `json:"owner,omitempty" doc:"Login; empty for nobody"`
-	Department      *string       `json:"department,omitempty" doc:"Name"`
-	FirstContactAt  *time.Time    `json:"first_contact_at,omitempty"`
-	Contacts        []EditContact `json:"contacts,omitempty" doc:"Contacts to be added or changed; others stay"`
-	DuplicateReason string        `json:"duplicate_reason,omitempty"`
+	Version         *int64          `json:"version,omitempty" doc:"The version that was read; or send If-Match"`
+	Reason          string          `json:"reason,omitempty" doc:"Why; needed for name, uscc, level and owner" example:"客户更名"`
+	Name            *string         `json:"name,omitempty"`
+	USCC            *string         `json:"uscc,omitempty"`
+	Industry        *string         `json:"industry,omitempty"`
+	Level           *string         `json:"level,omitempty" enum:"normal,vip,strategic"`
+	Source          *string         `json:"source,omitempty"`
+	Region          *string         `json:"region,omitempty"`
+	Address         *string         `json:"address,omitempty"`
+	Website         *string         `json:"website,omitempty"`
+	Remark          *string         `json:"remark,omitempty"`
+	Owner           *string         `json:"owner,omitempty" doc:"Login; empty for nobody"`
+	Department      *string         `json:"department,omitempty" doc:"Name"`
+	FirstContactAt  *time.Time      `json:"first_contact_at,omitempty"`
+	Fields          fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields to be changed, by code; null empties one"`
+	Contacts        []EditContact   `json:"contacts,omitempty" doc:"Contacts to be added or changed; others stay"`
+	DuplicateReason string          `json:"duplicate_reason,omitempty"`
 }
 
 // EditContact is a change of one contact.
 type EditContact struct {
-	ID       int64   `json:"id,omitempty" doc:"Absent for a new one"`
-	Name     *string `json:"name,omitempty"`
-	Gender   *string `json:"gender,omitempty" enum:",male,female"`
-	Position *string `json:"position,omitempty"`
-	Phone    *string `json:"phone,omitempty"`
-	Email    *string `json:"email,omitempty"`
-	Wechat   *string `json:"wechat,omitempty"`
-	Primary  *bool   `json:"primary,omitempty"`
-	Remove   bool    `json:"remove,omitempty" doc:"No longer to be spoken to"`
+	ID       int64           `json:"id,omitempty" doc:"Absent for a new one"`
+	Name     *string         `json:"name,omitempty"`
+	Gender   *string         `json:"gender,omitempty" enum:",male,female"`
+	Position *string         `json:"position,omitempty"`
+	Phone    *string         `json:"phone,omitempty"`
+	Email    *string         `json:"email,omitempty"`
+	Wechat   *string         `json:"wechat,omitempty"`
+	Primary  *bool           `json:"primary,omitempty"`
+	Remove   bool            `json:"remove,omitempty" doc:"No longer to be spoken to"`
+	Fields   fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code"`
 }
 
 type updateInput struct {
@@ -377,7 +403,11 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 			return nil, err
 		}
 	}
+	var bad error
+	ci.Fields, bad = fieldapi.In(ctx, s.customers.Fields(), field.Customer, e.Fields, "")
 	for i, x := range e.Contacts {
+		own, err := fieldapi.In(ctx, s.customers.Fields(), field.Contact, x.Fields, fmt.Sprintf("contacts.%d.", i))
+		bad = fault.Both(bad, err)
 		var was customer.Contact
 		if k := slices.IndexFunc(c.Contacts, func(o customer.Contact) bool { return o.ID == x.ID }); k >= 0 {
 			was = c.Contacts[k]
@@ -386,10 +416,16 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 		}
 		ci.Contacts = append(ci.Contacts, customer.ContactInput{ID: x.ID, Name: api.Some(x.Name, was.Name), Gender: api.Some(x.Gender, was.Gender), Position: api.Some(x.Position, was.Position),
 			Phone: api.Some(x.Phone, ""), Email: api.Some(x.Email, ""), Wechat: api.Some(x.Wechat, ""), Primary: api.Some(x.Primary, was.Primary), Remove: x.Remove,
-			ClearEmail: x.Email != nil && *x.Email == "", ClearWechat: x.Wechat != nil && *x.Wechat == ""})
+			ClearEmail: x.Email != nil && *x.Email == "", ClearWechat: x.Wechat != nil && *x.Wechat == "", Fields: own})
+	}
+	if bad != nil {
+		return nil, bad
 	}
 	if c, err = s.customers.Update(ctx, actor, c.ID, version, ci, e.Reason); err != nil {
 		return nil, Duplicates(err)
+	}
+	if c, err = s.customers.WithFields(ctx, c); err != nil {
+		return nil, err
 	}
 	return &output{api.Tag(c.Version), s.view(ctx, nil, c)}, nil
 }

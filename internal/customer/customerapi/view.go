@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
+	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/org/orgapi"
@@ -17,44 +18,46 @@ import (
 
 // Customer is a profile as it is sent.
 type Customer struct {
-	Number         string         `json:"number" doc:"The customer's number" example:"C202611210001"`
-	Type           string         `json:"type" enum:"company,person"`
-	Name           string         `json:"name" example:"广州南粤医疗器械股份有限公司"`
-	USCC           string         `json:"uscc,omitempty" doc:"Unified social credit code (GB 32100), companies only" example:"91350100M000100Y43"`
-	Industry       string         `json:"industry,omitempty" doc:"Code of GB/T 4754" example:"C35"`
-	IndustryName   string         `json:"industry_name,omitempty" example:"专用设备制造业"`
-	Level          string         `json:"level" enum:"normal,vip,strategic"`
-	Source         string         `json:"source,omitempty" doc:"How the customer came" example:"phone"`
-	Region         string         `json:"region,omitempty" example:"广东 广州"`
-	Address        string         `json:"address,omitempty" doc:"Masked, unless asked for in clear" example:"广东省广州市****"`
-	Website        string         `json:"website,omitempty" format:"uri"`
-	Remark         string         `json:"remark,omitempty"`
-	Tags           []string       `json:"tags,omitempty" doc:"Names from the managed list"`
-	Owner          *orgapi.Person `json:"owner,omitempty" doc:"Who looks after the customer"`
-	Department     string         `json:"department" example:"客服部"`
-	FirstContactAt *time.Time     `json:"first_contact_at,omitempty"`
-	Contacts       []Contact      `json:"contacts" doc:"The primary one first; in lists only that one"`
-	Needs          []Need         `json:"needs,omitempty" doc:"What was asked for, newest first; not in lists"`
-	OpenTickets    int64          `json:"open_tickets"`
-	TotalTickets   int64          `json:"total_tickets"`
-	Rating         float64        `json:"rating,omitempty" doc:"Mean of all ratings, 1 to 5; absent without any" example:"4.6"`
-	CreatedBy      string         `json:"created_by" doc:"Name of who registered the customer"`
-	CreatedAt      *time.Time     `json:"created_at"`
-	UpdatedAt      *time.Time     `json:"updated_at"`
-	ActivityAt     *time.Time     `json:"activity_at" doc:"Last business with the customer"`
-	Version        int64          `json:"version" doc:"Send it back with a change" example:"3"`
+	Number         string          `json:"number" doc:"The customer's number" example:"C202611210001"`
+	Type           string          `json:"type" enum:"company,person"`
+	Name           string          `json:"name" example:"广州南粤医疗器械股份有限公司"`
+	USCC           string          `json:"uscc,omitempty" doc:"Unified social credit code (GB 32100), companies only" example:"91350100M000100Y43"`
+	Industry       string          `json:"industry,omitempty" doc:"Code of GB/T 4754" example:"C35"`
+	IndustryName   string          `json:"industry_name,omitempty" example:"专用设备制造业"`
+	Level          string          `json:"level" enum:"normal,vip,strategic"`
+	Source         string          `json:"source,omitempty" doc:"How the customer came" example:"phone"`
+	Region         string          `json:"region,omitempty" example:"广东 广州"`
+	Address        string          `json:"address,omitempty" doc:"Masked, unless asked for in clear" example:"广东省广州市****"`
+	Website        string          `json:"website,omitempty" format:"uri"`
+	Remark         string          `json:"remark,omitempty"`
+	Tags           []string        `json:"tags,omitempty" doc:"Names from the managed list"`
+	Owner          *orgapi.Person  `json:"owner,omitempty" doc:"Who looks after the customer"`
+	Department     string          `json:"department" example:"客服部"`
+	FirstContactAt *time.Time      `json:"first_contact_at,omitempty"`
+	Contacts       []Contact       `json:"contacts" doc:"The primary one first; in lists only that one"`
+	Needs          []Need          `json:"needs,omitempty" doc:"What was asked for, newest first; not in lists"`
+	OpenTickets    int64           `json:"open_tickets"`
+	TotalTickets   int64           `json:"total_tickets"`
+	Rating         float64         `json:"rating,omitempty" doc:"Mean of all ratings, 1 to 5; absent without any" example:"4.6"`
+	CreatedBy      string          `json:"created_by" doc:"Name of who registered the customer"`
+	CreatedAt      *time.Time      `json:"created_at"`
+	UpdatedAt      *time.Time      `json:"updated_at"`
+	ActivityAt     *time.Time      `json:"activity_at" doc:"Last business with the customer"`
+	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code, see list-fields"`
+	Version        int64           `json:"version" doc:"Send it back with a change" example:"3"`
 }
 
 // Contact is somebody to speak to.
 type Contact struct {
-	ID       int64  `json:"id" doc:"Names the contact in changes"`
-	Name     string `json:"name" example:"黎嘉敏"`
-	Gender   string `json:"gender,omitempty" enum:",male,female"`
-	Position string `json:"position,omitempty" example:"采购经理"`
-	Phone    string `json:"phone,omitempty" doc:"Masked, unless asked for in clear" example:"138****5678"`
-	Email    string `json:"email,omitempty" doc:"Masked, unless asked for in clear" example:"l***@example.com"`
-	Wechat   string `json:"wechat,omitempty" doc:"Masked, unless asked for in clear"`
-	Primary  bool   `json:"primary"`
+	ID       int64           `json:"id" doc:"Names the contact in changes"`
+	Name     string          `json:"name" example:"黎嘉敏"`
+	Gender   string          `json:"gender,omitempty" enum:",male,female"`
+	Position string          `json:"position,omitempty" example:"采购经理"`
+	Phone    string          `json:"phone,omitempty" doc:"Masked, unless asked for in clear" example:"138****5678"`
+	Email    string          `json:"email,omitempty" doc:"Masked, unless asked for in clear" example:"l***@example.com"`
+	Wechat   string          `json:"wechat,omitempty" doc:"Masked, unless asked for in clear"`
+	Primary  bool            `json:"primary"`
+	Fields   fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code"`
 }
 
 // Need is what a customer asked for.
@@ -71,7 +74,7 @@ type Need struct {
 
 // ContactOf returns c as it is sent.
 func ContactOf(c customer.Contact) Contact {
-	return Contact{ID: c.ID, Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary}
+	return Contact{ID: c.ID, Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: fieldapi.Out(c.Fields)}
 }
 
 func (s *service) view(ctx context.Context, q db.Querier, c customer.Customer) Customer {
@@ -84,6 +87,7 @@ func (s *service) view(ctx context.Context, q db.Querier, c customer.Customer) C
 	if i, ok := cnid.IndustryByCode(c.Industry); ok {
 		v.IndustryName = i.Name
 	}
+	v.Fields = fieldapi.Out(c.Fields)
 	for _, t := range c.Tags {
 		v.Tags = append(v.Tags, t.Name)
 	}

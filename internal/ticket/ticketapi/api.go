@@ -17,6 +17,8 @@ import (
 	"bihuan/internal/customer/customerapi"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/journal"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgapi"
@@ -190,6 +192,7 @@ type New struct {
 	Channel        string           `json:"channel,omitempty" enum:"phone,chat,email,social,website,walk_in,paper,api" doc:"api when left out"`
 	Department     string           `json:"department,omitempty" doc:"Name; by the routing rules when left out"`
 	Assignee       string           `json:"assignee,omitempty" doc:"Login; by the routing rules when left out"`
+	Fields         fieldapi.Values  `json:"fields,omitempty" doc:"The company's own fields by code, see list-fields"`
 	Follows        string           `json:"follows,omitempty" doc:"Number of an archived ticket this one continues"`
 }
 
@@ -235,6 +238,9 @@ func (s *service) registerInput(ctx context.Context, actor authz.Actor, n New) (
 	}
 	if in.Channel == "" {
 		in.Channel = "api"
+	}
+	if in.Fields, err = fieldapi.In(ctx, s.customers.Fields(), field.Ticket, n.Fields, ""); err != nil {
+		return in, err
 	}
 	switch {
 	case n.Customer != "" && n.NewCustomer != nil:
@@ -298,14 +304,15 @@ func (s *service) find(ctx context.Context, number string) (ticket.Ticket, error
 
 // Edit is a change of what describes a ticket; nil members stay as they are.
 type Edit struct {
-	Version        *int64  `json:"version,omitempty" doc:"The version that was read; or send If-Match"`
-	Title          *string `json:"title,omitempty"`
-	Type           *string `json:"type,omitempty" enum:"consultation,complaint,after_sales,other"`
-	Class          *string `json:"class,omitempty" enum:",consulting,problem,complaint,support"`
-	CategoryID     *int64  `json:"category_id,omitempty"`
-	Urgency        *string `json:"urgency,omitempty" enum:"urgent,normal,low"`
-	Priority       *string `json:"priority,omitempty" enum:",urgent,high,medium,low" doc:"Empty: by urgency and customer level"`
-	PriorityReason *string `json:"priority_reason,omitempty"`
+	Version        *int64          `json:"version,omitempty" doc:"The version that was read; or send If-Match"`
+	Title          *string         `json:"title,omitempty"`
+	Type           *string         `json:"type,omitempty" enum:"consultation,complaint,after_sales,other"`
+	Class          *string         `json:"class,omitempty" enum:",consulting,problem,complaint,support"`
+	CategoryID     *int64          `json:"category_id,omitempty"`
+	Urgency        *string         `json:"urgency,omitempty" enum:"urgent,normal,low"`
+	Priority       *string         `json:"priority,omitempty" enum:",urgent,high,medium,low" doc:"Empty: by urgency and customer level"`
+	PriorityReason *string         `json:"priority_reason,omitempty"`
+	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields to be changed, by code; null empties one"`
 }
 
 type updateInput struct {
@@ -334,6 +341,9 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 		Urgency: api.Some(e.Urgency, t.Urgency), PriorityReason: api.Some(e.PriorityReason, t.PriorityReason)}
 	if ed.Priority = api.Some(e.Priority, t.Priority); e.Priority == nil && t.PriorityReason == "" {
 		ed.Priority = "" // it followed the matrix and goes on doing so
+	}
+	if ed.Fields, err = fieldapi.In(ctx, s.customers.Fields(), field.Ticket, e.Fields, ""); err != nil {
+		return nil, err
 	}
 	if t, err = s.tickets.Edit(ctx, api.Actor(ctx), t.ID, ed); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerapi"
 	"bihuan/internal/db"
+	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
@@ -49,29 +50,30 @@ type CustomerRef struct {
 // Ticket is a ticket as changes answer with it.
 type Ticket struct {
 	Row
-	Class          string     `json:"class,omitempty" enum:"consulting,problem,complaint,support"`
-	CategoryID     int64      `json:"category_id,omitempty"`
-	PriorityReason string     `json:"priority_reason,omitempty" doc:"Why the priority differs from the matrix"`
-	Description    string     `json:"description,omitempty"`
-	ContactID      int64      `json:"contact_id,omitempty"`
-	Solution       string     `json:"solution,omitempty"`
-	Cause          string     `json:"cause,omitempty"`
-	Corrective     string     `json:"corrective,omitempty"`
-	DelayReason    string     `json:"delay_reason,omitempty"`
-	Summary        string     `json:"summary,omitempty" doc:"What the customer was asked to confirm"`
-	Outcome        string     `json:"outcome,omitempty" enum:"confirmed,phone,silence,cancelled"`
-	CancelReason   string     `json:"cancel_reason,omitempty" enum:"withdrawn,duplicate,spam,mistake"`
-	DuplicateOf    string     `json:"duplicate_of,omitempty" doc:"Number of the ticket this one repeats"`
-	Follows        string     `json:"follows,omitempty" doc:"Number of the archived ticket this one continues"`
-	OpenChildren   int        `json:"open_children,omitempty" doc:"Sub-tickets still open"`
-	CreatedBy      string     `json:"created_by" doc:"Name of who registered it"`
-	UpdatedAt      *time.Time `json:"updated_at"`
-	AssignedAt     *time.Time `json:"assigned_at,omitempty"`
-	AcknowledgedAt *time.Time `json:"acknowledged_at,omitempty"`
-	RespondedAt    *time.Time `json:"responded_at,omitempty"`
-	ResolvedAt     *time.Time `json:"resolved_at,omitempty"`
-	CompletedAt    *time.Time `json:"completed_at,omitempty"`
-	ClosedAt       *time.Time `json:"closed_at,omitempty"`
+	Class          string          `json:"class,omitempty" enum:"consulting,problem,complaint,support"`
+	CategoryID     int64           `json:"category_id,omitempty"`
+	PriorityReason string          `json:"priority_reason,omitempty" doc:"Why the priority differs from the matrix"`
+	Description    string          `json:"description,omitempty"`
+	ContactID      int64           `json:"contact_id,omitempty"`
+	Solution       string          `json:"solution,omitempty"`
+	Cause          string          `json:"cause,omitempty"`
+	Corrective     string          `json:"corrective,omitempty"`
+	DelayReason    string          `json:"delay_reason,omitempty"`
+	Summary        string          `json:"summary,omitempty" doc:"What the customer was asked to confirm"`
+	Outcome        string          `json:"outcome,omitempty" enum:"confirmed,phone,silence,cancelled"`
+	CancelReason   string          `json:"cancel_reason,omitempty" enum:"withdrawn,duplicate,spam,mistake"`
+	DuplicateOf    string          `json:"duplicate_of,omitempty" doc:"Number of the ticket this one repeats"`
+	Follows        string          `json:"follows,omitempty" doc:"Number of the archived ticket this one continues"`
+	OpenChildren   int             `json:"open_children,omitempty" doc:"Sub-tickets still open"`
+	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code"`
+	CreatedBy      string          `json:"created_by" doc:"Name of who registered it"`
+	UpdatedAt      *time.Time      `json:"updated_at"`
+	AssignedAt     *time.Time      `json:"assigned_at,omitempty"`
+	AcknowledgedAt *time.Time      `json:"acknowledged_at,omitempty"`
+	RespondedAt    *time.Time      `json:"responded_at,omitempty"`
+	ResolvedAt     *time.Time      `json:"resolved_at,omitempty"`
+	CompletedAt    *time.Time      `json:"completed_at,omitempty"`
+	ClosedAt       *time.Time      `json:"closed_at,omitempty"`
 }
 
 // Detail is a ticket with all that hangs on it.
@@ -174,7 +176,12 @@ func (s *service) view(ctx context.Context, q db.Querier, t ticket.Ticket) (Tick
 	if err != nil {
 		return Ticket{}, err
 	}
+	own, err := s.tickets.FieldValues(ctx, q, t.ID)
+	if err != nil {
+		return Ticket{}, err
+	}
 	return Ticket{
+		Fields: fieldapi.Out(own),
 		Row: s.row(ctx, q, ticket.Row{Number: t.Number, ParentID: t.ParentID, Title: t.Title, Type: t.Type, Priority: t.Priority, Urgency: t.Urgency, Channel: t.Channel,
 			CustomerID: t.CustomerID, CustomerName: t.CustomerName, CustomerLevel: t.CustomerLevel, DepartmentID: t.DepartmentID, AssigneeID: t.AssigneeID, SupervisorID: t.SupervisorID,
 			State: t.State, Round: t.Round, Escalation: t.Escalation, Overdue: t.Overdue, Rating: t.Rating, DueAt: t.DueAt, DueClock: t.DueClock,
