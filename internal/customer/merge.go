@@ -580,7 +580,8 @@ func (s *Service) mergedProfile(ctx context.Context, a *action.Action, p MergePl
 	return after, out, nil
 }
 
-func (s *Service) reseal(sealed []byte, from, to string) ([]byte, error) {
+// reseal binds a sealed value to another place; nil stays nil.
+func (s *Service) reseal(sealed []byte, from, to string) (any, error) {
 	if len(sealed) == 0 {
 		return nil, nil
 	}

@@ -19,12 +19,12 @@ type Holding struct {
 	Where    string   // which rows are meant; "" all
 	Key      []string // the columns that name a row; nil: id
 	// Unique are columns whose values a customer has once: of two rows that of the
-	// profile that stays is kept.
+	// profile that stays is kept. Not nil but empty: he has one row.
 	Unique []string
 	// Name and Level are columns that copy those of the customer.
 	Name, Level string
 	// Since is the column with the time a row was made: what came after a merge is
-	// counted before it is undone.
+	// counted before it is undone, and speaks to a contact of the survivor then.
 	Since string
 }
 
@@ -76,6 +76,15 @@ func init() {
 		Holding{Table: "contacts", Contact: "moved_to", Where: "moved_to > 0"},
 		Holding{Table: "files", Customer: "owner_id", Where: "owner_type = 'customer'", Since: "created_at"},
 		Holding{Table: "files", Contact: "owner_id", Where: "owner_type = 'contact'"},
+		Holding{Table: "customer_stages", Customer: "customer_id"},
+		Holding{Table: "verifications", Customer: "customer_id"},
+		Holding{Table: "grade_suggestions", Customer: "customer_id", Key: []string{"customer_id"}, Unique: []string{}},
+		Holding{Table: "customer_relations", Customer: "from_id", Unique: []string{"to_id", "kind"}},
+		Holding{Table: "customer_relations", Customer: "to_id", Unique: []string{"from_id", "kind"}},
+		Holding{Table: "contact_moves", Customer: "customer_id", Contact: "contact_id"},
+		Holding{Table: "contact_moves", Customer: "customer_id", Contact: "other_contact_id", Where: "other_customer_id = 0"},
+		Holding{Table: "contact_moves", Customer: "other_customer_id", Contact: "other_contact_id", Where: "other_customer_id > 0"},
+		Holding{Table: "contact_unreachable", Contact: "contact_id", Key: []string{"contact_id", "field"}, Unique: []string{"field"}},
 	)
 }
 

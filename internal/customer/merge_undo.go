@@ -338,7 +338,7 @@ func (s *Service) strangers(ctx context.Context, a *action.Action, survivor int6
 		return err
 	}
 	for _, h := range holdings {
-		if h.Customer == "" || h.Contact == "" {
+		if h.Customer == "" || h.Contact == "" || h.Since == "" {
 			continue
 		}
 		err := db.EachIn(people, func(in string, args []any) error {

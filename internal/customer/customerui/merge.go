@@ -104,12 +104,12 @@ func DuplicatesNav() ui.Nav {
 
 func (p *pages) mergeRoutes(rt *web.Router) {
 	rt.Handle("GET /customers/duplicates", customer.PermMerge, p.duplicates)
-	rt.Handle("POST /customers/duplicates/{id}/difference", customer.PermMerge, p.tellApart)
-	rt.Handle("POST /customers/duplicates/{id}/reopening", customer.PermMerge, p.reopenPair)
+	rt.Handle("POST /customer-pairs/{id}/difference", customer.PermMerge, p.tellApart)
+	rt.Handle("POST /customer-pairs/{id}/reopening", customer.PermMerge, p.reopenPair)
 	rt.Handle("GET /customers/merge", customer.PermMerge, p.showMerge)
 	rt.Handle("POST /customers/merge", customer.PermMerge, p.merge)
-	rt.Handle("GET /customers/merges/{id}", customer.PermMerge, p.showUndo)
-	rt.Handle("POST /customers/merges/{id}/undoing", customer.PermMerge, p.undoMerge)
+	rt.Handle("GET /customer-merges/{id}", customer.PermMerge, p.showUndo)
+	rt.Handle("POST /customer-merges/{id}/undoing", customer.PermMerge, p.undoMerge)
 }
 
 // follow leads from a merged profile to the one it lives on in.
