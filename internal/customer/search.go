@@ -1,10 +1,10 @@
 package customer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -93,9 +93,14 @@ func (s *Service) ByPhone(ctx context.Context, sc authz.Scope, phone string) ([]
 	return p.result("", 20)
 }
 
+// found is a candidate with what it is ranked by; of those that are not among the
+// likeliest nothing more is loaded.
 type found struct {
-	by    string
-	score int
+	id           int64
+	by           string
+	score        int
+	name, number string
+	activity     int64
 }
 
 // prober collects candidates; after an error it does nothing more.
@@ -110,11 +115,16 @@ type prober struct {
 	narrow func(a *db.Args) (string, error)
 }
 
-func (p *prober) add(id int64, by string, score int) {
-	if h := p.hits[id]; h.score < score {
-		p.hits[id] = found{by, score}
+func (p *prober) add(f found) {
+	if h := p.hits[f.id]; h.score < f.score {
+		p.hits[f.id] = f
 	}
 }
+
+// beyondIndexes are the columns of a scope, written so that no engine walks an
+// index of them: who is looked for stands in another one, and a department has
+// many more customers than any search finds.
+var beyondIndexes = authz.Columns{Owners: []string{"+c.owner_id", "+c.created_by"}, Department: "+c.department_id"}
 
 // look adds the customers in scope that fulfil cond; make adds its arguments.
 func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
@@ -122,7 +132,7 @@ func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
 		return
 	}
 	var a db.Args
-	query := `SELECT c.id FROM customers c WHERE ` + cond(&a) + ` AND ` + within(p.sc, &a)
+	query := `SELECT c.id, c.name, c.number, c.activity_at FROM customers c WHERE ` + cond(&a) + ` AND (` + p.sc.Where(&a, beyondIndexes) + `) AND c.gone = 0`
 	if p.narrow != nil {
 		more, err := p.narrow(&a)
 		if err != nil {
@@ -139,11 +149,11 @@ func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id int64
-		if p.err = rows.Scan(&id); p.err != nil {
+		f := found{by: by, score: score}
+		if p.err = rows.Scan(&f.id, &f.name, &f.number, &f.activity); p.err != nil {
 			return
 		}
-		p.add(id, by, score)
+		p.add(f)
 	}
 	p.err = rows.Err()
 }
@@ -313,25 +323,48 @@ func (p *prober) guess(text string) {
 		}
 	}
 	for _, f := range near {
-		p.add(f.ID, BySimilarName, 30+f.score/10)
+		p.add(found{f.ID, BySimilarName, 30 + f.score/10, f.Name, f.Number, db.Micros(f.ActivityAt)})
 	}
 }
 
-// result loads the likeliest candidates and refines how likely they are by what
-// the text index has matched.
+// result refines how likely the candidates are by what the text index has
+// matched, and loads the likeliest.
 func (p *prober) result(text string, limit int) ([]Found, error) {
-	ids := make([]int64, 0, len(p.hits))
-	for id := range p.hits {
-		ids = append(ids, id)
-	}
-	sort.Slice(ids, func(i, j int) bool {
-		if a, b := p.hits[ids[i]].score, p.hits[ids[j]].score; a != b {
-			return a > b
+	hits := make([]found, 0, len(p.hits))
+	var people []int64
+	for _, f := range p.hits {
+		if f.by == ByContact && text != "" {
+			switch {
+			case strings.HasPrefix(strings.ToLower(f.name), strings.ToLower(text)):
+				f.by, f.score = ByName, 62
+			case search.Verify(f.name, text):
+				f.by, f.score = ByName, 60
+			case search.Verify(f.number, text):
+				f.by, f.score = ByNumber, 58
+			case !strings.ContainsAny(text, "0123456789"):
+				people = append(people, f.id)
+			}
 		}
-		return ids[i] > ids[j]
+		hits = append(hits, f)
+	}
+	primary, err := p.primaries(people)
+	if err != nil {
+		return nil, err
+	}
+	for i := range hits {
+		if primary[hits[i].id] == text && text != "" {
+			hits[i].score = 55
+		}
+	}
+	slices.SortFunc(hits, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.activity, a.activity), cmp.Compare(b.id, a.id))
 	})
-	if len(ids) > 2*probe {
-		ids = ids[:2*probe]
+	if len(hits) > limit {
+		hits = hits[:limit]
+	}
+	ids := make([]int64, len(hits))
+	for i, f := range hits {
+		ids[i] = f.id
 	}
 	rows, err := p.s.rows(p.ctx, p.q, ids)
 	if err != nil {
@@ -339,32 +372,34 @@ func (p *prober) result(text string, limit int) ([]Found, error) {
 	}
 	out := make([]Found, 0, len(rows))
 	for _, r := range rows {
-		f := Found{Row: r, By: p.hits[r.ID].by, score: p.hits[r.ID].score}
-		if f.By == ByContact && text != "" {
-			switch {
-			case strings.HasPrefix(strings.ToLower(r.Name), strings.ToLower(text)):
-				f.By, f.score = ByName, 62
-			case search.Verify(r.Name, text):
-				f.By, f.score = ByName, 60
-			case search.Verify(r.Number, text):
-				f.By, f.score = ByNumber, 58
-			case !strings.ContainsAny(text, "0123456789") && len(r.Contacts) > 0 && line(r.Contacts[0].Name) == text:
-				f.score = 55
-			}
-		}
-		out = append(out, f)
+		i := slices.Index(ids, r.ID)
+		out = append(out, Found{Row: r, By: hits[i].by, score: hits[i].score})
 	}
-	sort.SliceStable(out, func(i, j int) bool {
-		if out[i].score != out[j].score {
-			return out[i].score > out[j].score
+	return out, nil
+}
+
+// primaries returns the names of the first contacts of customers.
+func (p *prober) primaries(ids []int64) (map[int64]string, error) {
+	out := make(map[int64]string, len(ids))
+	slices.Sort(ids)
+	err := db.EachIn(ids, func(in string, args []any) error {
+		rows, err := p.q.Query(p.ctx, `SELECT customer_id, name FROM contacts WHERE active = 1 AND is_primary = 1 AND customer_id IN (`+in+`)`, args...)
+		if err != nil {
+			return err
 		}
-		if !out[i].ActivityAt.Equal(out[j].ActivityAt) {
-			return out[i].ActivityAt.After(out[j].ActivityAt)
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			var name string
+			if err := rows.Scan(&id, &name); err != nil {
+				return err
+			}
+			out[id] = line(name)
 		}
-		return out[i].ID > out[j].ID
+		return rows.Err()
 	})
-	if len(out) > limit {
-		out = out[:limit]
+	if err != nil {
+		return nil, fmt.Errorf("customer: search: %w", err)
 	}
 	return out, nil
 }
