@@ -186,65 +186,33 @@ func MergesMention(ctx context.Context, q db.Querier, ids []int64) (n int, err e
 	return n, nil
 }
 
-// ResealMerges seals what merges keep with the newest key and computes its
-// indexes anew, one stretch of entries behind (merge, seq) at a time; it returns
-// how many entries it looked at and where it is. It is for the rotation of keys,
-// which calls it until n is 0.
-func (s *Service) ResealMerges(ctx context.Context, tx *db.Tx, merge, seq int64, limit int) (n int, lastMerge, lastSeq int64, err error) {
-	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT merge_id, seq, body FROM customer_merge_steps WHERE (merge_id, seq) > ($1, $2) ORDER BY merge_id, seq LIMIT %d`, limit), merge, seq)
-	if err != nil {
-		return 0, merge, seq, fmt.Errorf("customer: reseal merges: %w", err)
+// resealStep seals what an entry keeps with the key in use and computes its
+// indexes anew; it returns body when there is nothing to do.
+func (s *Service) resealStep(body string) (string, error) {
+	if !strings.Contains(body, "_sealed") && !strings.Contains(body, "_index") {
+		return body, nil
 	}
-	type entry struct {
-		merge, seq int64
-		body       string
+	var st step
+	if err := json.Unmarshal([]byte(body), &st); err != nil {
+		return body, err
 	}
-	var todo []entry
-	for rows.Next() {
-		var e entry
-		if err := rows.Scan(&e.merge, &e.seq, &e.body); err != nil {
-			rows.Close()
-			return 0, merge, seq, fmt.Errorf("customer: reseal merges: %w", err)
+	changed := false
+	for _, c := range []cells{st.Row, st.Before, st.After} {
+		id := st.Row.id()
+		if len(st.IDs) == 1 {
+			id = st.IDs[0]
 		}
-		todo = append(todo, e)
-	}
-	rows.Close()
-	if err := rows.Err(); err != nil {
-		return 0, merge, seq, fmt.Errorf("customer: reseal merges: %w", err)
-	}
-	for _, e := range todo {
-		merge, seq = e.merge, e.seq
-		if !strings.Contains(e.body, "_sealed") && !strings.Contains(e.body, "_index") {
-			continue
-		}
-		var st step
-		if err := json.Unmarshal([]byte(e.body), &st); err != nil {
-			return 0, merge, seq, fmt.Errorf("customer: reseal merge %d: %w", e.merge, err)
-		}
-		changed := false
-		for _, c := range []cells{st.Row, st.Before, st.After} {
-			id := st.Row.id()
-			if len(st.IDs) == 1 {
-				id = st.IDs[0]
-			}
-			did, err := s.resealCells(st.Table, id, c)
-			if err != nil {
-				return 0, merge, seq, fmt.Errorf("customer: reseal merge %d: %w", e.merge, err)
-			}
-			changed = changed || did
-		}
-		if !changed {
-			continue
-		}
-		body, err := json.Marshal(st)
+		did, err := s.resealCells(st.Table, id, c)
 		if err != nil {
-			return 0, merge, seq, err
+			return body, err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE customer_merge_steps SET body = $1 WHERE merge_id = $2 AND seq = $3`, string(body), e.merge, e.seq); err != nil {
-			return 0, merge, seq, fmt.Errorf("customer: reseal merge %d: %w", e.merge, err)
-		}
+		changed = changed || did
 	}
-	return len(todo), merge, seq, nil
+	if !changed {
+		return body, nil
+	}
+	fresh, err := json.Marshal(st)
+	return string(fresh), err
 }
 
 // resealCells seals the sensitive values of a row anew.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"bihuan/internal/cnid"
@@ -21,6 +23,7 @@ func (s *Service) Sealed() []keyring.Table {
 		keyring.Values(s.db(), s.keys, "customers", string(Address)),
 		{Name: "contacts", Columns: []string{"phone_sealed", "phone_index", "phone4_index", "phone8_index", "email_sealed", "email_index", "wechat_sealed", "wechat_index"},
 			Next: s.nextContacts, Stale: keyring.Values(s.db(), s.keys, "contacts", string(Phone), string(Email), string(Wechat)).Stale},
+		{Name: "customer_merge_steps", Next: s.nextMerges, Stale: s.staleMerges},
 	}
 }
 
@@ -120,4 +123,83 @@ func scanKeys(rows *sql.Rows, id *int64, k *contactKeys) error {
 		into = append(into, c)
 	}
 	return rows.Scan(into...)
+}
+
+// mergeSteps calls f with each entry of some merges behind after.
+func (s *Service) mergeSteps(ctx context.Context, q db.Querier, after int64, most int, f func(merge, seq int64, body string) error) error {
+	rows, err := q.Query(ctx, `
+		SELECT   merge_id, seq, body FROM customer_merge_steps
+		WHERE    merge_id IN (SELECT DISTINCT merge_id FROM customer_merge_steps WHERE merge_id > $1 ORDER BY merge_id LIMIT $2)
+		ORDER BY merge_id, seq`, after, most)
+	if err != nil {
+		return fmt.Errorf("customer: seal merges again: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var merge, seq int64
+		var body string
+		if err := rows.Scan(&merge, &seq, &body); err != nil {
+			return fmt.Errorf("customer: seal merges again: %w", err)
+		}
+		if err := f(merge, seq, body); err != nil {
+			return fmt.Errorf("customer: seal merge %d again: %w", merge, err)
+		}
+	}
+	return rows.Err()
+}
+
+// nextMerges looks at the profiles that merges keep; the id of a batch is that of
+// the merge.
+func (s *Service) nextMerges(ctx context.Context, after int64, most int) (b keyring.Batch, err error) {
+	type change struct {
+		merge, seq int64
+		old, now   string
+	}
+	var changes []change
+	err = s.mergeSteps(ctx, s.db().Read(), after, max(1, most/20), func(merge, seq int64, body string) error {
+		b.Last = merge
+		b.Rows++
+		now, err := s.resealStep(body)
+		if errors.Is(err, crypt.ErrOpen) {
+			if !slices.Contains(b.Lost, merge) {
+				b.Lost = append(b.Lost, merge)
+			}
+			return nil
+		}
+		if err == nil && now != body {
+			b.Stale++
+			changes = append(changes, change{merge, seq, body, now})
+		}
+		return err
+	})
+	b.Write = func(ctx context.Context, tx *db.Tx) error {
+		for _, c := range changes {
+			if _, err := tx.Exec(ctx, `UPDATE customer_merge_steps SET body = $1 WHERE merge_id = $2 AND seq = $3 AND body = $4`, c.now, c.merge, c.seq, c.old); err != nil {
+				return fmt.Errorf("customer: seal merge %d again: %w", c.merge, err)
+			}
+		}
+		return nil
+	}
+	return b, err
+}
+
+// staleMerges counts the merges that keep something of an older key: bytes in a
+// text, which the engines cannot compare by themselves.
+func (s *Service) staleMerges(ctx context.Context, q db.Querier) (n int64, err error) {
+	last := int64(0)
+	err = s.mergeSteps(ctx, q, 0, 1<<31, func(merge, _ int64, body string) error {
+		var st step
+		if err := json.Unmarshal([]byte(body), &st); err != nil {
+			return err
+		}
+		for _, c := range []cells{st.Row, st.Before, st.After} {
+			for column, v := range c {
+				if raw, ok := v.([]byte); ok && strings.HasSuffix(column, "_sealed") && s.keys.Stale(raw) && last != merge {
+					n, last = n+1, merge
+				}
+			}
+		}
+		return nil
+	})
+	return n, err
 }
