@@ -11,16 +11,18 @@ import (
 )
 
 type benchCmd struct {
-	Seed  benchSeedCmd  `cmd:"" help:"Fill an empty store with a company of any size, for measuring."`
-	Run   benchRunCmd   `cmd:"" help:"Measure the daily paths over HTTP, beside bare statements on the same data."`
-	Floor benchFloorCmd `cmd:"" help:"Serve the bare statements." hidden:""`
+	Seed      benchSeedCmd      `cmd:"" help:"Fill an empty store with a company of any size, for measuring."`
+	Run       benchRunCmd       `cmd:"" help:"Measure the daily paths over HTTP, beside bare statements on the same data."`
+	Customers benchCustomersCmd `cmd:"" help:"Measure the search for customers over HTTP, at several sizes side by side."`
+	Floor     benchFloorCmd     `cmd:"" help:"Serve the bare statements." hidden:""`
 }
 
 type benchSeedCmd struct {
-	Config  `embed:""`
-	Tickets int    `help:"How many tickets." default:"10000"`
-	Seed    uint64 `help:"The same seed makes the same data." default:"1"`
-	Profile string `help:"Write a CPU profile of the command." hidden:"" type:"path"`
+	Config    `embed:""`
+	Tickets   int    `help:"How many tickets." default:"10000"`
+	Customers int    `help:"How many customers; 0: a fifth of the tickets." default:"0"`
+	Seed      uint64 `help:"The same seed makes the same data." default:"1"`
+	Profile   string `help:"Write a CPU profile of the command." hidden:"" type:"path"`
 }
 
 func (c *benchSeedCmd) Run(e *env) error {
@@ -40,7 +42,7 @@ func (c *benchSeedCmd) Run(e *env) error {
 		return err
 	}
 	defer a.Close()
-	s, err := bench.Seed(e.ctx, a.benchRooms(), bench.Options{Tickets: c.Tickets, Seed: c.Seed, Progress: e.errOut})
+	s, err := bench.Seed(e.ctx, a.benchRooms(), bench.Options{Tickets: c.Tickets, Customers: c.Customers, Seed: c.Seed, Progress: e.errOut})
 	if err != nil {
 		return said(err)
 	}
@@ -89,6 +91,25 @@ func (c *benchRunCmd) Run(e *env) error {
 		return err
 	}
 	return f.Close()
+}
+
+type benchCustomersCmd struct {
+	Customers []int    `help:"Sizes." default:"10000,1000000"`
+	Engines   []string `help:"sqlite, postgres." default:"sqlite" enum:"sqlite,postgres"`
+	Postgres  string   `help:"Server for the engine postgres, of a user who may create databases." env:"BIHUAN_TEST_POSTGRES"`
+	Seconds   float64  `help:"How long each search is measured, three times." default:"4"`
+	Clients   int      `help:"How many agents search at once." default:"2"`
+	Keep      string   `help:"Folder to leave the stores of SQLite in, and to find them again." type:"path"`
+}
+
+func (c *benchCustomersCmd) Run(e *env) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	_, err = bench.RunCustomers(e.ctx, bench.CustomerOptions{Program: program, Customers: c.Customers, Engines: c.Engines, Postgres: c.Postgres,
+		Seconds: c.Seconds, Clients: c.Clients, Keep: c.Keep, Out: e.out, Progress: e.errOut})
+	return err
 }
 
 // benchFloorCmd is the server of bare statements that run compares with.

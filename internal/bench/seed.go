@@ -12,6 +12,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,9 +41,10 @@ type Rooms struct {
 
 // Options of Seed.
 type Options struct {
-	Tickets  int
-	Seed     uint64    // the same seed makes the same data
-	Progress io.Writer // nil: none
+	Tickets   int
+	Customers int       // 0: a fifth of the tickets
+	Seed      uint64    // the same seed makes the same data
+	Progress  io.Writer // nil: none
 }
 
 // Agents and Departments of the company.
@@ -107,18 +109,17 @@ func Seed(ctx context.Context, r Rooms, o Options) (s Seeded, err error) {
 	if err := g.company(ctx, s.Password); err != nil {
 		return s, err
 	}
-	if err := g.people(ctx, max(10, o.Tickets/5)); err != nil {
-		return s, err
+	// Importing looks for the same number, credit code and telephone.
+	n := o.Customers
+	if n == 0 {
+		n = max(10, o.Tickets/5)
 	}
-	rebuild, err := g.withoutIndexes(ctx)
+	err = g.quickly(ctx, crowd, []string{"customers_uscc", "customers_name_key", "customers_external", "contacts_phone", "contacts_customer"},
+		func() error { return g.people(ctx, n) })
 	if err != nil {
 		return s, err
 	}
-	if err := g.tickets(ctx); err != nil {
-		return s, err
-	}
-	g.say("indexes")
-	if err := rebuild(); err != nil {
+	if err := g.quickly(ctx, bulky, []string{"tickets_parent"}, func() error { return g.tickets(ctx) }); err != nil {
 		return s, err
 	}
 	g.say("statistics")
@@ -223,6 +224,9 @@ func (g *seeding) people(ctx context.Context, n int) error {
 				return fmt.Errorf("bench: customer %d: %w", len(g.customers)+1, o.Err)
 			}
 			g.customers = append(g.customers, party{id: o.ID, name: rows[i].Name, level: rows[i].Level, typ: rows[i].Type})
+		}
+		if n := len(g.customers); n%100_000 == 0 {
+			g.say("%d customers are in", n)
 		}
 	}
 	at := make(map[int64]int, len(g.customers))
@@ -424,53 +428,59 @@ func (g *seeding) journal(c party, by agent, product string, from, to time.Time)
 	return out
 }
 
-// bulky are the tables that are filled without their secondary indexes.
-var bulky = []string{"tickets", "entries", "clocks", "clock_segments", "events", "ratings", "search_ticket"}
+// bulky are the tables that are filled without their secondary indexes; crowd
+// those of the customers.
+var (
+	bulky = []string{"tickets", "entries", "clocks", "clock_segments", "events", "ratings", "search_ticket"}
+	crowd = []string{"customers", "contacts", "events", "search_customer"}
+)
 
-// withoutIndexes drops the secondary indexes of the bulky tables; rebuild makes
-// them again: sorting a million keys once is several times quicker than putting
-// each in its place. The seal's own index stays, it is looked up at each commit.
-func (g *seeding) withoutIndexes(ctx context.Context) (rebuild func() error, err error) {
+// quickly fills tables without their secondary indexes, but for those it reads
+// itself: sorting a million keys once is several times quicker than putting each
+// in its place. The seal's own index stays too, it is looked up at each commit.
+func (g *seeding) quickly(ctx context.Context, tables, reads []string, fill func() error) error {
 	query := `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN (`
 	if g.DB.Dialect() == db.Postgres {
 		query = `SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.schemaname = current_schema()
 			AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname) AND i.tablename IN (`
 	}
-	query += "'" + strings.Join(bulky, "', '") + "') ORDER BY 1"
+	query += "'" + strings.Join(tables, "', '") + "') ORDER BY 1"
 	rows, err := g.DB.Read().Query(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("bench: indexes: %w", err)
+		return fmt.Errorf("bench: indexes: %w", err)
 	}
 	defer rows.Close()
 	var names, defs []string
 	for rows.Next() {
 		var n, d string
 		if err := rows.Scan(&n, &d); err != nil {
-			return nil, err
+			return err
 		}
-		if n != "events_unsealed" && n != "tickets_parent" {
+		if n != "events_unsealed" && !slices.Contains(reads, n) {
 			names, defs = append(names, n), append(defs, d)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	exec := func(q string) error {
 		return g.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error { _, err := tx.Exec(ctx, q); return err })
 	}
 	for _, n := range names {
 		if err := exec(`DROP INDEX ` + n); err != nil {
-			return nil, fmt.Errorf("bench: drop %s: %w", n, err)
+			return fmt.Errorf("bench: drop %s: %w", n, err)
 		}
 	}
-	return func() error {
-		for i, d := range defs {
-			if err := exec(d); err != nil {
-				return fmt.Errorf("bench: make %s: %w", names[i], err)
-			}
+	if err := fill(); err != nil {
+		return err
+	}
+	g.say("indexes")
+	for i, d := range defs {
+		if err := exec(d); err != nil {
+			return fmt.Errorf("bench: make %s: %w", names[i], err)
 		}
-		return nil
-	}, nil
+	}
+	return nil
 }
 
 // settle leaves the store as a server would have it: facts sealed and delivered,
