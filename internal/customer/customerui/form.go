@@ -8,6 +8,8 @@ import (
 
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -18,6 +20,7 @@ type formView struct {
 	Customer customer.Customer // zero for a new one
 	Rows     []contactRow
 	Dup      dupView
+	Fields   []ui.Control // the company's own
 
 	Types, Levels, Sources, Industries, Genders, Owners, Departments, Urgencies, Tags []ui.Option
 }
@@ -29,6 +32,7 @@ type contactRow struct {
 	Contact customer.Contact // as stored, masked; zero for a new one
 	Genders []ui.Option
 	Removed bool
+	Fields  []ui.Control
 }
 
 // Field is the name of a field of this row.
@@ -69,7 +73,9 @@ var formPage = ui.NewPage[formView](files, "form.html").Sample(
 		Dup: dupView{USCCMessage: "x", Sure: true, Matches: []customer.Match{
 			{Customer: customer.Ref{ID: 1, Number: "C1", Name: "x", Type: customer.Company, Level: customer.VIP}, Department: "x", Matched: []string{"uscc", "phone"}, Sure: true},
 			{Department: "x", Matched: []string{"name"}}}}},
-	formView{Rows: []contactRow{{}}, Dup: dupView{USCCFine: true}})
+	formView{Rows: []contactRow{{Form: &web.Form{}, Fields: sampleControls}}, Dup: dupView{USCCFine: true}, Fields: sampleControls})
+
+var sampleControls = []ui.Control{{Name: "fields.x", Label: "x", Kind: "date", Required: true, When: "type=company"}}
 
 // maxRows bounds the rows of contacts a form draws.
 const maxRows = 50
@@ -103,7 +109,23 @@ func (p *pages) view(r *web.Request, f *web.Form, c customer.Customer) (formView
 	if v.Tags, err = p.tagOptions(r); err != nil {
 		return v, err
 	}
+	own, people, err := p.fieldDefs(r)
+	if err != nil {
+		return v, err
+	}
+	if c, err = p.Customers.WithFields(r.Context(), c); err != nil {
+		return v, err
+	}
+	typeField := "type" // of a new one it can still be chosen
+	if c.ID != 0 {
+		typeField = ""
+	}
+	v.Fields = fieldui.Inputs(r, own, "", string(c.Type), typeField, c.Fields)
 	v.Rows = rows(f, c, v.Genders)
+	for i := range v.Rows {
+		row := &v.Rows[i]
+		row.Fields = fieldui.Inputs(r, people, row.Field(""), string(c.Type), typeField, fieldsOf(c, row.Contact.ID))
+	}
 	v.Dup.Form = f
 	return v, nil
 }
@@ -131,6 +153,40 @@ func rows(f *web.Form, c customer.Customer, genders []ui.Option) []contactRow {
 		out[i].Removed = f.Bool(out[i].Field("remove"))
 	}
 	return out
+}
+
+// fieldDefs are the company's own fields of profiles and of contacts.
+func (p *pages) fieldDefs(r *web.Request) (own, people []field.Def, err error) {
+	if own, err = p.Customers.Fields().Defs(r.Context(), r.Lang, field.Customer); err == nil {
+		people, err = p.Customers.Fields().Defs(r.Context(), r.Lang, field.Contact)
+	}
+	return own, people, err
+}
+
+func fieldsOf(c customer.Customer, contactID int64) map[int64]field.Value {
+	for _, k := range c.Contacts {
+		if k.ID == contactID {
+			return k.Fields
+		}
+	}
+	return nil
+}
+
+// readOwn is read with the company's own fields.
+func (p *pages) readOwn(r *web.Request, f *web.Form) (customer.Input, error) {
+	in := read(f)
+	own, people, err := p.fieldDefs(r)
+	if err != nil {
+		return in, err
+	}
+	in.Fields = fieldui.Read(f, own, "")
+	for i := range in.Contacts {
+		in.Contacts[i].Fields = fieldui.Read(f, people, contactRow{N: i}.Field(""))
+		if k := in.Contacts[i]; k.ID == 0 && k.Name+k.Phone+k.Email+k.Wechat+k.Position == "" && fieldui.Untouched(people, k.Fields) {
+			in.Contacts[i].Fields = nil // an empty row with nothing but defaults
+		}
+	}
+	return in, nil
 }
 
 // read turns the form into an Input. What is wrong with a value is said by the
@@ -164,6 +220,12 @@ func (p *pages) showNew(w http.ResponseWriter, r *web.Request) error {
 	}
 	f := r.Blank("type", kind, "level", "normal", "source", q.Get("source"), "name", q.String("name"), "contacts.0.phone", q.String("phone"), "primary", "0",
 		"department_id", id(r.Actor.DepartmentID), "first_contact", r.Now().In(r.Location()).Format("2006-01-02"))
+	own, people, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	fieldui.Begin(f, own, "")
+	fieldui.Begin(f, people, contactRow{}.Field(""))
 	v, err := p.view(r, f, customer.Customer{})
 	if err != nil {
 		return err
@@ -186,8 +248,11 @@ func (p *pages) invalid(w http.ResponseWriter, r *web.Request, cause error, f *w
 
 func (p *pages) create(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
-	in := read(f)
-	err := f.Err()
+	in, err := p.readOwn(r, f)
+	if err != nil {
+		return err
+	}
+	err = f.Err()
 	var c customer.Customer
 	if err == nil {
 		c, err = p.Customers.Create(r.Context(), r.Actor, in)
@@ -211,7 +276,19 @@ func (p *pages) showEdit(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.view(r, stored(r, c), c)
+	if c, err = p.Customers.WithFields(r.Context(), c); err != nil {
+		return err
+	}
+	own, people, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	f := stored(r, c)
+	fieldui.Fill(f, own, "", c.Fields)
+	for i, k := range c.Contacts {
+		fieldui.Fill(f, people, contactRow{N: i}.Field(""), k.Fields)
+	}
+	v, err := p.view(r, f, c)
 	if err != nil {
 		return err
 	}
@@ -246,7 +323,10 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	f := r.Input()
-	in := read(f)
+	in, err := p.readOwn(r, f)
+	if err != nil {
+		return err
+	}
 	version := f.Int64("version")
 	if err = f.Err(); err == nil {
 		if first := in.FirstContactAt; !first.IsZero() {
@@ -289,7 +369,13 @@ func (p *pages) moreContacts(w http.ResponseWriter, r *web.Request) error {
 			return err
 		}
 	}
-	f.Set("contacts", max(int(number(f.Get("contacts"))), 1)+1)
+	_, people, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	n := max(int(number(f.Get("contacts"))), 1)
+	f.Set("contacts", n+1)
+	fieldui.Begin(f, people, contactRow{N: n}.Field(""))
 	v, err := p.view(r, f, c)
 	if err != nil {
 		return err
