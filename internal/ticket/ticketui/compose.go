@@ -27,28 +27,17 @@ type composer struct {
 	Uploads  []uploaded
 	Vague    []string // what the record lacks, in the reader's language; nil: nothing
 	Contacts []string
-	begun    bool // something of a record is in the form already
+	begun    bool // something is written already
 	actor    int64
 }
 
-// extra are the fields of a record beside its text.
-type extra struct {
-	Form            *web.Form
-	Methods, People []ui.Option
-
-	key any
-}
-
-// Key makes fields nobody has begun to fill in be drawn once.
-func (e extra) Key() any { return e.key }
-
-// Extra is what the composer offers for a record.
-func (c composer) Extra() extra {
-	e := extra{Form: c.Form, Methods: c.Methods, People: c.People}
-	if c.Form != nil && !c.begun {
-		e.key = id(c.actor) + " " + offered(c.People)
+// Key makes what nobody has begun to write be drawn once: it is the same for
+// every ticket.
+func (c composer) Key() any {
+	if c.Form == nil || c.begun || len(c.Form.Errors) > 0 || len(c.Uploads) > 0 || len(c.Vague) > 0 {
+		return nil
 	}
-	return e
+	return strings.Join(c.Kinds, " ") + " " + c.Kind + " " + id(c.actor) + " " + offered(c.People)
 }
 
 const (
@@ -95,6 +84,7 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 		}
 		for _, k := range c.Kinds {
 			if text := drafts[draftPlace(v.T.ID, k)]; text != "" {
+				c.begun = true
 				c.Form.Set("body_"+k, text)
 				if c.Kind == "" {
 					c.Kind = k

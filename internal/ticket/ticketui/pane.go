@@ -58,14 +58,35 @@ type act struct {
 	Ask   bool   // it needs a form
 	Bad   bool   // it takes something away
 	Class string
-	Drawn bool              // with its picture
-	To    template.HTMLAttr // where it leads
+	Drawn bool   // with its picture
+	To    string // path
+}
+
+// Draw is the button: a link to the form of the move, or the move itself. A
+// ticket has up to ten, and as a template they would be a third of its page.
+func (a act) Draw() template.HTML {
+	name, path, key := template.HTMLEscapeString(a.Name), template.HTMLEscapeString(a.To), ""
+	if a.Key != "" {
+		key = ` data-key="` + template.HTMLEscapeString(a.Key) + `"`
+	}
+	class := a.Class
+	if a.Ask && a.Bad {
+		class += " danger"
+	}
+	text := name
+	if a.Drawn {
+		text = string(ui.Icon(a.Icon)) + name
+	}
+	if a.Ask {
+		return template.HTML(`<a class="` + class + `" href="` + path + `" hx-get="` + path + `" hx-target="#movebox" hx-swap="innerHTML"` + key + ` title="` + name + `">` + text + `</a>`)
+	}
+	return template.HTML(`<form method="post" action="` + path + `" hx-post="` + path + `" hx-include=".tlkeep" hx-swap="none"><button class="` + class + `" type="submit"` + key + ` title="` + name + `">` + text + `</button></form>`)
 }
 
 // InMenu is the button as an entry of the menu.
-func (a act) InMenu() act {
+func (a act) InMenu() template.HTML {
 	a.Class, a.Drawn = "", true
-	return a
+	return a.Draw()
 }
 
 // to is an address as attributes; written here once, because the template would
@@ -100,10 +121,7 @@ func (p *pages) acts(r *web.Request, t *ticket.Ticket, query string) []act {
 			continue
 		}
 		a := act{Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key, Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel, Drawn: true}
-		path := "/tickets/" + t.Number + "/moves/" + string(v) + query
-		if a.To = to(path, "action", "hx-post"); a.Ask {
-			a.To = to(path, "href", "hx-get") + ` hx-target="#movebox" hx-swap="innerHTML"`
-		}
+		a.To = "/tickets/" + t.Number + "/moves/" + string(v) + query
 		out = append(out, a)
 	}
 	return out

@@ -47,8 +47,8 @@ func samplePane(open bool) *pane {
 	}
 	met := sampleClock
 	met.State, met.Missed = sla.Met, true
-	one := act{Name: "x", Icon: "help", Key: "q", Ask: true, To: to("/x", "href", "hx-get")}
-	v.Main, v.Side, v.More = &act{Name: "x", Icon: "ok", Key: "t", Class: "btn ok", Drawn: true, To: to("/x", "action")}, []act{one}, []act{one, {Name: "x", Icon: "x", Ask: true, Bad: true}}
+	one := act{Name: "x", Icon: "help", Key: "q", Ask: true, To: "/x"}
+	v.Main, v.Side, v.More = &act{Name: "x", Icon: "ok", Key: "t", Class: "btn ok", Drawn: true, To: "/x"}, []act{one}, []act{one, {Name: "x", Icon: "x", Ask: true, Bad: true}}
 	v.CanEdit, v.CanWrite, v.CanReply, v.CanReveal, v.Watching, v.Clock, v.Ack, v.SubAll, v.Supervisor, v.Prev, v.Next = true, true, true, true, true, &sampleClock, &met, 2, "x", "/x", "/y"
 	v.Tell = &tell{Deliveries: []ticket.Delivery{{Purpose: "question"}}, Link: "http://x/c/y", Code: "ABCD", Confirm: true, Answer: true, Dispute: true}
 	rec := journal.Record{At: sampleTime, Method: "phone", Contact: "x", Reaction: "x", Agreement: "x", NextPlan: "x", NextAt: sampleTime, NextOwnerName: "x", Done: true}
