@@ -31,6 +31,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/demo/demoui"
 	"bihuan/internal/event"
+	"bihuan/internal/field"
 	"bihuan/internal/field/fieldui"
 	"bihuan/internal/importer"
 	"bihuan/internal/importer/importerui"
@@ -42,6 +43,8 @@ import (
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgui"
 	"bihuan/internal/portal"
+	"bihuan/internal/privacy"
+	"bihuan/internal/privacy/privacyui"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
@@ -74,6 +77,7 @@ type App struct {
 	Files     *blob.Files
 	Queue     *job.Queue
 	Imports   *importer.Service
+	Privacy   *privacy.Service
 	Duties    *job.Duties
 	Broker    *web.Broker
 	Presence  *web.Presence
@@ -154,16 +158,23 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	clocks := sla.New(run)
 	tickets := ticket.New(run, organisation, customers, files, keys, clocks)
 	customers.ShowTickets(tickets)
+	customers.Fields().KeepSearch(queue, map[field.Object]field.Reindexer{field.Customer: customers.Reindex, field.Contact: customers.ReindexContacts, field.Ticket: ticket.Reindex})
+	customers.AskApprovals(approvals)
+	customers.AskExportApprovals(approvals)
+	customers.Equip(organisation, files, queue)
 	organisation.AddWork(tickets.Work())
 	files.Authorize("ticket", tickets.MayRead)
+	files.Authorize(customer.FileOwner, customers.MayReadFile)
 
 	// The channels that take tables in.
 	imports := importer.New(run, organisation, customers, tickets, files, queue)
+	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
 	follower.Listen(customers.Suspicions())
+	follower.Listen(customers.QualityListener())
 	follower.Listen(notices.Listener())
 	follower.Listen(approvals.Listener())
 	follower.Tail(ticketui.Live(tickets, broker))
@@ -171,7 +182,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The face.
 	shell := &ui.Shell{
-		Nav:      navigation(approvals),
+		Nav:      navigation(approvals, customers),
 		Actions:  ticketui.Actions,
 		Home:     "/",
 		Visitors: []string{"/portal/", "/c/"},
@@ -188,9 +199,11 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	})
 
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Clocks: clocks,
-		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+	a.forget()
 	a.routes()
 	a.duties()
+	a.care()
 	a.gauges()
 	if !o.Offline {
 		if err := a.seed(ctx); err != nil {
@@ -201,15 +214,17 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 }
 
 // navigation is the rail and, behind it, what is needed less often.
-func navigation(approvals *approval.Service) []ui.Nav {
+func navigation(approvals *approval.Service, customers *customer.Service) []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		approvalui.Nav(approvals),
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
 		manual.Nav(),
 	)
+	nav = append(nav, customerui.CareNav(customers)...)
+	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.SettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -219,7 +234,7 @@ func (a *App) routes() {
 	a.Presence.Route(rt)
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
-	customerui.Routes(rt, customerui.Config{Customers: a.Customers, Org: a.Org, Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate})
+	customerui.Routes(rt, a.customerPages())
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org)
@@ -227,6 +242,7 @@ func (a *App) routes() {
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
+	privacyui.Routes(rt, a.Privacy, a.Customers, a.Org)
 	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
@@ -333,8 +349,11 @@ func (a *App) duties() {
 	a.Duties.Every("api keys", time.Hour, func(ctx context.Context) error { _, err := a.Run.SweepKeys(ctx, 5000); return err })
 	a.Duties.Every("jobs", 6*time.Hour, a.Queue.Prune)
 	a.Duties.Every("imports", time.Hour, a.Imports.Sweep)
+	a.privacyDuties()
 	a.Duties.Every("files", time.Hour, a.Files.Sweep)
+	a.Duties.Every("customer lists", time.Hour, a.Customers.SweepLists)
 	a.Duties.Every("statistics", 6*time.Hour, a.DB.Statistics)
+	a.Duties.Every("data quality", time.Hour, a.Customers.CheckQuality)
 	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)
 }
 

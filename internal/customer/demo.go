@@ -50,6 +50,9 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action, demoTags []s
 	if err := journal.RemoveOfCustomers(ctx, a.Tx, ids); err != nil {
 		return 0, err
 	}
+	if err := s.removeFields(ctx, a.Tx, ids); err != nil {
+		return 0, err
+	}
 	err = db.EachIn(ids, func(in string, args []any) error {
 		for _, q := range []string{`DELETE FROM grade_suggestions WHERE customer_id IN (`, `DELETE FROM customer_stages WHERE customer_id IN (`,
 			`DELETE FROM verifications WHERE customer_id IN (`, `DELETE FROM customer_relations WHERE from_id IN (`, `DELETE FROM customer_relations WHERE to_id IN (`,

@@ -139,3 +139,29 @@ func (s *Service) fieldWords(ctx context.Context, q db.Querier, id int64, contac
 	}
 	return out, nil
 }
+
+// removeFields deletes the custom fields of customers and of all their contacts.
+func (s *Service) removeFields(ctx context.Context, tx *db.Tx, ids []int64) error {
+	err := db.EachIn(ids, func(in string, args []any) error {
+		people, err := queryIDs(ctx, tx, `SELECT id FROM contacts WHERE customer_id IN (`+in+`)`, args...)
+		if err != nil {
+			return fmt.Errorf("customer: remove fields: %w", err)
+		}
+		return s.fields.Remove(ctx, tx, field.Contact, people...)
+	})
+	if err != nil {
+		return err
+	}
+	return s.fields.Remove(ctx, tx, field.Customer, ids...)
+}
+
+// ReindexContacts is [Service.Reindex] of the customers of contacts.
+func (s *Service) ReindexContacts(ctx context.Context, tx *db.Tx, ids []int64) error {
+	return db.EachIn(ids, func(in string, args []any) error {
+		of, err := queryIDs(ctx, tx, `SELECT DISTINCT customer_id FROM contacts WHERE id IN (`+in+`) ORDER BY customer_id`, args...)
+		if err != nil {
+			return fmt.Errorf("customer: index contacts: %w", err)
+		}
+		return s.Reindex(ctx, tx, of)
+	})
+}

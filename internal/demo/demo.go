@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
 	"bihuan/internal/crypt"
@@ -40,7 +41,8 @@ type Rooms struct {
 	Customers *customer.Service
 	Tickets   *ticket.Service
 	Clocks    *sla.Service
-	Notify    *notify.Service // nil: nobody is told
+	Notify    *notify.Service   // nil: nobody is told
+	Approvals *approval.Service // nil: nobody asks for consent
 	Clock     *clock.Fake
 }
 
@@ -154,10 +156,16 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 		for i, t := range tagNames {
 			names[i] = t.name
 		}
+		if err := approval.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
 		if n.Tickets, err = t.RemoveDemo(ctx, a); err != nil {
 			return err
 		}
 		if n.Customers, err = c.RemoveDemo(ctx, a, names); err != nil {
+			return err
+		}
+		if err := c.Fields().RemoveDemo(ctx, a); err != nil {
 			return err
 		}
 		if n.Users, err = o.RemoveDemo(ctx, a, heir); err != nil {

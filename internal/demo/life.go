@@ -32,7 +32,9 @@ type life struct {
 	customers  []int64 // in the order they came
 	owned      map[int64]int64
 	tags       []int64
-	recent     int // requests of the last days so far, see fates
+	fields     map[string]int64 // the company's own, by object and code
+	asked      int              // requests so far
+	recent     int              // requests of the last days so far, see fates
 	skipped    int
 }
 
@@ -138,6 +140,7 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 		_, err := l.Tickets.Archive(ctx, 200)
 		return err
 	})
+	l.approvals()
 	l.every(3*time.Hour, l.start.Add(3*time.Hour), l.Follower.Drain)
 	if l.Notify != nil { // yesterday's notices have been read
 		l.at(l.end.Add(-10*time.Hour), func(ctx context.Context) error {
@@ -206,6 +209,9 @@ func (l *life) makeTags(ctx context.Context) error {
 		if _, err := l.Customers.SaveTag(ctx, admin, 0, t.name, t.colour); err != nil && !fault.Is(err, fault.Conflict) {
 			return err
 		}
+	}
+	if err := l.defineFields(ctx, admin); err != nil {
+		return err
 	}
 	tags, err := l.Customers.TagList(ctx)
 	for _, t := range tags {
@@ -286,6 +292,7 @@ func (l *life) newCustomer(n int, old bool) (r customer.ImportRow, owner int64) 
 		in.Contacts = []customer.ContactInput{c}
 	}
 	in.Contacts[0].Primary = true
+	l.ownOfCustomer(n, &in)
 	switch x := l.rnd.IntN(100); {
 	case x < 6:
 		in.Level = customer.Strategic
@@ -411,6 +418,8 @@ func (l *life) request(ctx context.Context) error {
 		}
 		by = authz.Actor{Kind: authz.Customer, ID: c.ContactID, CustomerID: c.ID, Name: c.Name}
 	}
+	l.asked++
+	in.Fields = l.ownOfTicket(l.asked, in.Type, now)
 	t, err := l.Tickets.Register(ctx, by, in)
 	if err != nil {
 		return err

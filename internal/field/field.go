@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/db"
 	"bihuan/internal/i18n"
+	"bihuan/internal/job"
 )
 
 // Object is what a field belongs to.
@@ -125,6 +126,7 @@ type Field struct {
 	Filterable bool
 	Active     bool
 	Version    int64
+	Demo       bool // of the sample data; only said when it is added
 }
 
 // Choosable is an option as its administrator keeps it.
@@ -177,6 +179,9 @@ type Service struct {
 	snap    atomic.Pointer[snapshot]
 	loading sync.Mutex
 	dropped atomic.Int64
+
+	jobs       *job.Queue // nil until KeepSearch
+	reindexers map[Object]Reindexer
 }
 
 // New returns the room on the runner's store.

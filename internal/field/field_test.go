@@ -20,14 +20,14 @@ import (
 var admin = authz.Actor{Kind: authz.User, ID: 1, Name: "郑管理", Levels: map[authz.Permission]authz.Level{field.PermManage: authz.All}}
 
 type world struct {
-	*testing.T
+	testing.TB
 	ctx context.Context
 	d   *db.DB
 	s   *field.Service
 	run *action.Runner
 }
 
-func newWorld(t *testing.T, d *db.DB) *world {
+func newWorld(t testing.TB, d *db.DB) *world {
 	run := action.NewRunner(d, nil)
 	w := &world{t, context.Background(), d, field.New(run), run}
 	w.write(func(ctx context.Context, tx *db.Tx) error {

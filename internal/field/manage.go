@@ -333,10 +333,10 @@ func (s *Service) store(ctx context.Context, a *action.Action, f, old Field) (in
 			return 0, fmt.Errorf("field: position: %w", err)
 		}
 		err = a.QueryRow(ctx, `
-			INSERT INTO fields (object, code, kind, label, label_en, help, help_en, required, types, preset, options, position, searchable, filterable, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id`,
+			INSERT INTO fields (object, code, kind, label, label_en, help, help_en, required, types, preset, options, position, searchable, filterable, demo, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id`,
 			string(f.Object), f.Code, string(f.Kind), f.Label.Zh, f.Label.En, f.Help.Zh, f.Help.En, db.Bool(f.Required), strings.Join(f.Types, ","), f.Default, string(options),
-			f.Position, db.Bool(f.Searchable), db.Bool(f.Filterable), a.NowMicros(), a.NowMicros()).Scan(&f.ID)
+			f.Position, db.Bool(f.Searchable), db.Bool(f.Filterable), db.Bool(f.Demo), a.NowMicros(), a.NowMicros()).Scan(&f.ID)
 		if err != nil {
 			return 0, fmt.Errorf("field: add: %w", err)
 		}
@@ -358,7 +358,7 @@ func (s *Service) store(ctx context.Context, a *action.Action, f, old Field) (in
 		return 0, fmt.Errorf("field: change %d: %w", f.ID, err)
 	}
 	a.Record(event.Event{Kind: Changed, Subject: event.Subject{Type: subjectType, ID: f.ID}, Data: f.fact(changes)})
-	return f.ID, nil
+	return f.ID, s.searched(ctx, a.Tx, f, old, changes)
 }
 
 func (f *Field) fact(changes []event.Change) FactData {
@@ -427,7 +427,11 @@ func (s *Service) SetActive(ctx context.Context, actor authz.Actor, id int64, ac
 		if active {
 			from, to = to, from
 		}
-		a.Record(event.Event{Kind: Changed, Subject: event.Subject{Type: subjectType, ID: id}, Data: f.fact([]event.Change{{Field: "field.active", Old: from, New: to}})})
+		changes := []event.Change{{Field: "field.active", Old: from, New: to}}
+		a.Record(event.Event{Kind: Changed, Subject: event.Subject{Type: subjectType, ID: id}, Data: f.fact(changes)})
+		if err := s.searched(ctx, a.Tx, f, f, changes); err != nil {
+			return err
+		}
 		return s.changed(ctx, a)
 	})
 }
@@ -476,4 +480,18 @@ func (s *Service) Shift(ctx context.Context, actor authz.Actor, id int64, up boo
 			Data: f.fact([]event.Change{{Field: "field.position", Old: strconv.Itoa(from + 1), New: strconv.Itoa(to + 1)}})})
 		return s.changed(ctx, a)
 	})
+}
+
+// RemoveDemo deletes the fields of the sample data. One that a record still has a
+// value in stays, as a field like any other.
+func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) error {
+	for _, query := range []string{
+		`UPDATE fields SET demo = 0 WHERE demo = 1 AND EXISTS (SELECT 1 FROM field_values v WHERE v.object = fields.object AND v.field_id = fields.id)`,
+		`DELETE FROM fields WHERE demo = 1`,
+	} {
+		if _, err := a.Exec(ctx, query); err != nil {
+			return fmt.Errorf("field: remove sample data: %w", err)
+		}
+	}
+	return s.changed(ctx, a)
 }

@@ -322,12 +322,16 @@ func recorded(v Value) string {
 	return text
 }
 
-// Remove deletes all values of a record, those of fields switched off too.
-func (s *Service) Remove(ctx context.Context, tx *db.Tx, obj Object, id int64) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM field_values WHERE object = $1 AND record_id = $2`, string(obj), id); err != nil {
-		return fmt.Errorf("field: remove: %w", err)
-	}
-	return nil
+// Remove deletes all values of records, those of fields switched off too.
+func (s *Service) Remove(ctx context.Context, tx *db.Tx, obj Object, ids ...int64) error {
+	return db.EachIn(ids, func(in string, args []any) error {
+		a := db.Args{Values: args}
+		query := `DELETE FROM field_values WHERE record_id IN (` + in + `) AND object = ` + a.Add(string(obj))
+		if _, err := tx.Exec(ctx, query, a.Values...); err != nil {
+			return fmt.Errorf("field: remove: %w", err)
+		}
+		return nil
+	})
 }
 
 // Move gives the values of one record to another, for a merge: of the chosen

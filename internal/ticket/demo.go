@@ -6,6 +6,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/db"
+	"bihuan/internal/field"
 	"bihuan/internal/journal"
 	"bihuan/internal/search"
 	"bihuan/internal/sla"
@@ -28,6 +29,9 @@ func DemoTickets(ctx context.Context, q db.Querier) (n int, err error) {
 func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error) {
 	ids, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE `+isDemo+` ORDER BY id DESC`) // parts before their main ticket
 	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	if err := s.fields().Remove(ctx, a.Tx, field.Ticket, ids...); err != nil {
 		return 0, err
 	}
 	for _, id := range ids {

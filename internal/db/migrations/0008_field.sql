@@ -18,6 +18,7 @@ CREATE TABLE fields (
 	searchable    SMALLINT NOT NULL DEFAULT 0,
 	filterable    SMALLINT NOT NULL DEFAULT 0,
 	active        SMALLINT NOT NULL DEFAULT 1,
+	demo          SMALLINT NOT NULL DEFAULT 0, -- of the sample data
 	version       BIGINT   NOT NULL DEFAULT 1,
 	created_at    BIGINT   NOT NULL,
 	updated_at    BIGINT   NOT NULL,
