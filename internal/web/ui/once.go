@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"reflect"
 	"sync"
+	"sync/atomic"
 )
 
 // Keyed is a value of which {{once}} draws a fragment. Key returns all that the
@@ -28,7 +29,12 @@ const drawnMost = 3 << 20
 type drawing struct {
 	name string
 	key  any
+	look int64
 }
+
+// lookChanged counts how often words or colours were changed while the program
+// runs: what was drawn before is not shown again.
+var lookChanged atomic.Int64
 
 func (d *drawn) get(k drawing) (template.HTML, bool) {
 	d.mu.Lock()
@@ -69,8 +75,9 @@ func once(set func() *template.Template) func(name string, v any) (template.HTML
 		} else if !reflect.TypeOf(v).Comparable() {
 			return "", fmt.Errorf("once: %T is neither comparable nor Keyed", v)
 		}
+		look := lookChanged.Load()
 		if key != nil {
-			if h, ok := d.get(drawing{name, key}); ok {
+			if h, ok := d.get(drawing{name, key, look}); ok {
 				return h, nil
 			}
 		}
@@ -81,7 +88,7 @@ func once(set func() *template.Template) func(name string, v any) (template.HTML
 		}
 		h := template.HTML(b.String())
 		if key != nil {
-			d.put(drawing{name, key}, h)
+			d.put(drawing{name, key, look}, h)
 		}
 		return h, nil
 	}

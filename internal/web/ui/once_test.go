@@ -46,7 +46,7 @@ func TestOnce(t *testing.T) {
 	big := template.HTML(strings.Repeat("x", 1<<20))
 	var wg sync.WaitGroup
 	for i := range 50 {
-		wg.Go(func() { d.put(drawing{"one", fmt.Sprint(i)}, big); d.get(drawing{"one", "0"}) })
+		wg.Go(func() { d.put(drawing{"one", fmt.Sprint(i), 0}, big); d.get(drawing{"one", "0", 0}) })
 	}
 	wg.Wait()
 	if len(d.now)+len(d.old) > 10 {
