@@ -53,6 +53,8 @@ const (
 // [Service.DecideExport].
 type ExportApproval interface {
 	AskExport(ctx context.Context, a *action.Action, e Export) error
+	// WithdrawExport takes back what was asked; the answer comes the same way.
+	WithdrawExport(ctx context.Context, actor authz.Actor, id int64) error
 }
 
 // ApproveExports makes x decide over large exports; without it none waits.
@@ -130,7 +132,7 @@ func ExportSubject(id int64) event.Subject { return event.Subject{Type: exportTy
 func (e Export) data(rows int64, tell bool) ExportData {
 	d := ExportData{Args: []string{e.Name, fmt.Sprint(rows)}, Columns: e.Columns, Clear: e.Clear}
 	if tell {
-		d.Tell, d.Title, d.Link = []int64{e.CreatedBy}, e.Name, fmt.Sprintf("/customers/exports/%d", e.ID)
+		d.Tell, d.Title, d.Link = []int64{e.CreatedBy}, e.Name, fmt.Sprintf("/customer-exports/%d", e.ID)
 	}
 	return d
 }
@@ -322,15 +324,37 @@ func (s *Service) DecideExport(ctx context.Context, a *action.Action, id int64, 
 		a.Nothing() // the fact is the approval's
 		return s.startExport(ctx, a, &e)
 	}
-	if _, err := a.Exec(ctx, `UPDATE customer_exports SET state = 'refused', filter = '', finished_at = $1, updated_at = $2 WHERE id = $3`, a.NowMicros(), a.NowMicros(), id); err != nil {
-		return fmt.Errorf("customer: refuse export %d: %w", id, err)
+	return s.endExport(ctx, a, id, "refused", comment)
+}
+
+// endExport ends an export that was not finished, inside another action.
+func (s *Service) endExport(ctx context.Context, a *action.Action, id int64, state, comment string) error {
+	e, err := loadExport(ctx, a, `id = $1`+a.ForUpdate(), id)
+	if err != nil {
+		return err
 	}
-	a.Record(event.Event{Kind: ExportRefused, Subject: ExportSubject(id), Reason: comment, Data: e.data(e.Total, true)})
+	if !e.Busy() {
+		a.Nothing()
+		return nil
+	}
+	if _, err := a.Exec(ctx, `UPDATE customer_exports SET state = $1, filter = '', finished_at = $2, updated_at = $3 WHERE id = $4`, state, a.NowMicros(), a.NowMicros(), id); err != nil {
+		return fmt.Errorf("customer: end export %d: %w", id, err)
+	}
+	ev := event.Event{Kind: ExportRefused, Subject: ExportSubject(id), Reason: comment, Data: e.data(e.Total, true)}
+	if state == "cancelled" {
+		ev.Kind, ev.Data = ExportCancelled, e.data(e.Done, false)
+	}
+	a.Record(ev)
 	return nil
 }
 
 // CancelExport stops an export of the actor's own, or takes its request back.
 func (s *Service) CancelExport(ctx context.Context, actor authz.Actor, id int64) error {
+	if e, err := s.Export(ctx, actor, id); err != nil {
+		return err
+	} else if e.State == "waiting" && s.lists.exports != nil {
+		return s.lists.exports.WithdrawExport(ctx, actor, id)
+	}
 	return s.run.Do(ctx, actor, "customer.cancel_export", func(ctx context.Context, a *action.Action) error {
 		e, err := loadExport(ctx, a, `id = $1 AND created_by = $2`+a.ForUpdate(), id, a.Actor.ID)
 		if err != nil {
@@ -344,11 +368,7 @@ func (s *Service) CancelExport(ctx context.Context, actor authz.Actor, id int64)
 				return err
 			}
 		}
-		if _, err := a.Exec(ctx, `UPDATE customer_exports SET state = 'cancelled', filter = '', finished_at = $1, updated_at = $2 WHERE id = $3`, a.NowMicros(), a.NowMicros(), id); err != nil {
-			return fmt.Errorf("customer: cancel export %d: %w", id, err)
-		}
-		a.Record(event.Event{Kind: ExportCancelled, Subject: ExportSubject(id), Data: e.data(e.Done, false)})
-		return nil
+		return s.endExport(ctx, a, id, "cancelled", "")
 	})
 }
 

@@ -463,9 +463,7 @@ func (a *Attr) name() any {
 	return i18n.Key(a.key)
 }
 
-// Words says a Query in l, one line for each condition, for people who read
-// what was exported or counted. Names of persons are masked: the sentence may
-// outlive a person's wish to be forgotten.
+// Words says a Query in l. names says who or what an id is; it may be nil.
 func (s *Service) Words(ctx context.Context, l i18n.Lang, q Query, names func(kind AttrKind, value string) string) (string, error) {
 	attrs, err := s.attrs(ctx, s.db().Read(), l)
 	if err != nil {

@@ -111,7 +111,7 @@ func (o Op) unit() string {
 	return ""
 }
 
-// said is a value in words; names of people are masked.
+// said is a value in words.
 func (a *Attr) said(l i18n.Lang, op Op, v string, names func(AttrKind, string) string) string {
 	switch {
 	case op.Days():
@@ -121,9 +121,6 @@ func (a *Attr) said(l i18n.Lang, op Op, v string, names func(AttrKind, string) s
 	}
 	switch a.Kind {
 	case KindText:
-		if a.Code == "name" || a.contact != "" {
-			return cnid.MaskName(v)
-		}
 		return v
 	case KindChoice, KindMulti:
 		for _, o := range a.Options {
