@@ -61,6 +61,21 @@ func DefaultCare() Care {
 	}
 }
 
+// Named reports whether the company calls or colours anything in its own way.
+func (c Care) Named() bool {
+	for _, l := range c.Levels {
+		if l.Naming != (Naming{}) {
+			return true
+		}
+	}
+	for _, g := range c.Grades {
+		if g != (Naming{}) {
+			return true
+		}
+	}
+	return false
+}
+
 // Care returns what is in force.
 func (s *Service) Care(ctx context.Context) (Care, error) { return s.care(ctx, s.db().Read()) }
 

@@ -467,6 +467,9 @@ func (e *effect) answer(ctx context.Context) error {
 	if e.a.Actor.Kind == authz.Customer {
 		e.t.CustomerAt = e.a.Now
 	}
+	if err := customer.Touch(ctx, e.a.Tx, e.t.CustomerID, e.a.Now); err != nil {
+		return err
+	}
 	return e.backToWork(ctx, "answered")
 }
 

@@ -48,6 +48,7 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 		Summary: "Change a customer", Description: "Members that are left out stay as they are; an empty string empties a field. Contacts are named by `id`; one without is added. Name, credit code, level and owner need a `reason`."}, s.update)
 	api.Handle(a, api.Op{ID: "get-customer-timeline", Method: "GET", Path: "/customers/{number}/timeline", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a customer's timeline", Description: "Everything said and done about the customer and on those of his tickets the caller may see, newest first."}, s.timeline)
+	careRoutes(a, s)
 }
 
 // Path names a customer.
@@ -138,6 +139,7 @@ type NewContact struct {
 	Name     string          `json:"name,omitempty" doc:"May be left out for a person" example:"黎嘉敏"`
 	Gender   string          `json:"gender,omitempty" enum:",male,female"`
 	Position string          `json:"position,omitempty" example:"采购经理"`
+	Role     string          `json:"role,omitempty" enum:",decision,business,technical,finance,user" doc:"What he is asked for"`
 	Phone    string          `json:"phone,omitempty" doc:"In any usual spelling" example:"13812345678"`
 	Email    string          `json:"email,omitempty" example:"li@example.com"`
 	Wechat   string          `json:"wechat,omitempty"`
@@ -178,7 +180,7 @@ func (n New) Input(ctx context.Context, customers *customer.Service, people orga
 	for i, c := range n.Contacts {
 		own, err := fieldapi.In(ctx, customers.Fields(), field.Contact, c.Fields, fmt.Sprintf("contacts.%d.", i))
 		bad = fault.Both(bad, err)
-		in.Contacts = append(in.Contacts, customer.ContactInput{Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: own})
+		in.Contacts = append(in.Contacts, customer.ContactInput{Name: c.Name, Gender: c.Gender, Position: c.Position, Role: c.Role, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: own})
 	}
 	if bad != nil {
 		return in, bad
@@ -365,6 +367,7 @@ type EditContact struct {
 	Name     *string         `json:"name,omitempty"`
 	Gender   *string         `json:"gender,omitempty" enum:",male,female"`
 	Position *string         `json:"position,omitempty"`
+	Role     *string         `json:"role,omitempty" enum:",decision,business,technical,finance,user"`
 	Phone    *string         `json:"phone,omitempty"`
 	Email    *string         `json:"email,omitempty"`
 	Wechat   *string         `json:"wechat,omitempty"`
@@ -414,7 +417,7 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 		} else if x.ID != 0 {
 			return nil, fault.Invalidf("api.invalid").Field(fmt.Sprintf("contacts.%d.id", i), "customer.contact.unknown")
 		}
-		ci.Contacts = append(ci.Contacts, customer.ContactInput{ID: x.ID, Name: api.Some(x.Name, was.Name), Gender: api.Some(x.Gender, was.Gender), Position: api.Some(x.Position, was.Position),
+		ci.Contacts = append(ci.Contacts, customer.ContactInput{ID: x.ID, Name: api.Some(x.Name, was.Name), Gender: api.Some(x.Gender, was.Gender), Position: api.Some(x.Position, was.Position), Role: role(x.Role),
 			Phone: api.Some(x.Phone, ""), Email: api.Some(x.Email, ""), Wechat: api.Some(x.Wechat, ""), Primary: api.Some(x.Primary, was.Primary), Remove: x.Remove,
 			ClearEmail: x.Email != nil && *x.Email == "", ClearWechat: x.Wechat != nil && *x.Wechat == "", Fields: own})
 	}
@@ -428,6 +431,17 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 		return nil, err
 	}
 	return &output{api.Tag(c.Version), s.view(ctx, nil, c)}, nil
+}
+
+// role is a contact's role as the room takes it: none, unless it is sent.
+func role(sent *string) string {
+	switch {
+	case sent == nil:
+		return ""
+	case *sent == "":
+		return customer.RoleNone
+	}
+	return *sent
 }
 
 type timelineInput struct {

@@ -25,6 +25,9 @@ type Customer struct {
 	Industry       string          `json:"industry,omitempty" doc:"Code of GB/T 4754" example:"C35"`
 	IndustryName   string          `json:"industry_name,omitempty" example:"专用设备制造业"`
 	Level          string          `json:"level" enum:"normal,vip,strategic"`
+	Grade          string          `json:"grade,omitempty" enum:"a,b,c" doc:"Value for the company; absent when not graded"`
+	Stage          string          `json:"stage" enum:"potential,interested,active,dormant,lost"`
+	StageAt        *time.Time      `json:"stage_at,omitempty" doc:"Since when"`
 	Source         string          `json:"source,omitempty" doc:"How the customer came" example:"phone"`
 	Region         string          `json:"region,omitempty" example:"广东 广州"`
 	Address        string          `json:"address,omitempty" doc:"Masked, unless asked for in clear" example:"广东省广州市****"`
@@ -43,6 +46,9 @@ type Customer struct {
 	CreatedAt      *time.Time      `json:"created_at"`
 	UpdatedAt      *time.Time      `json:"updated_at"`
 	ActivityAt     *time.Time      `json:"activity_at" doc:"Last business with the customer"`
+	PlannedAt      *time.Time      `json:"planned_at,omitempty" doc:"The next follow-up that is planned"`
+	VerifiedAt     *time.Time      `json:"verified_at,omitempty" doc:"When the profile was last confirmed"`
+	VerifyAt       *time.Time      `json:"verify_at,omitempty" doc:"When it is to be confirmed next"`
 	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code, see list-fields"`
 	Version        int64           `json:"version" doc:"Send it back with a change" example:"3"`
 }
@@ -53,6 +59,7 @@ type Contact struct {
 	Name     string          `json:"name" example:"黎嘉敏"`
 	Gender   string          `json:"gender,omitempty" enum:",male,female"`
 	Position string          `json:"position,omitempty" example:"采购经理"`
+	Role     string          `json:"role,omitempty" enum:"decision,business,technical,finance,user" doc:"What he is asked for"`
 	Phone    string          `json:"phone,omitempty" doc:"Masked, unless asked for in clear" example:"138****5678"`
 	Email    string          `json:"email,omitempty" doc:"Masked, unless asked for in clear" example:"l***@example.com"`
 	Wechat   string          `json:"wechat,omitempty" doc:"Masked, unless asked for in clear"`
@@ -74,12 +81,13 @@ type Need struct {
 
 // ContactOf returns c as it is sent.
 func ContactOf(c customer.Contact) Contact {
-	return Contact{ID: c.ID, Name: c.Name, Gender: c.Gender, Position: c.Position, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: fieldapi.Out(c.Fields)}
+	return Contact{ID: c.ID, Name: c.Name, Gender: c.Gender, Position: c.Position, Role: c.Role, Phone: c.Phone, Email: c.Email, Wechat: c.Wechat, Primary: c.Primary, Fields: fieldapi.Out(c.Fields)}
 }
 
 func (s *service) view(ctx context.Context, q db.Querier, c customer.Customer) Customer {
 	v := Customer{
 		Number: c.Number, Type: string(c.Type), Name: c.Name, USCC: c.USCC, Industry: c.Industry, Level: string(c.Level), Source: c.Source,
+		Grade: c.Grade, Stage: c.Stage, StageAt: api.At(ctx, c.StageAt), PlannedAt: api.At(ctx, c.PlannedAt), VerifiedAt: api.At(ctx, c.VerifiedAt), VerifyAt: api.At(ctx, c.VerifyAt),
 		Region: c.Region, Address: c.Address, Website: c.Website, Remark: c.Remark, Owner: s.people.Person(ctx, q, c.OwnerID), Department: c.DepartmentName,
 		FirstContactAt: api.At(ctx, c.FirstContactAt), Contacts: make([]Contact, 0, len(c.Contacts)), OpenTickets: c.OpenTickets, TotalTickets: c.TotalTickets,
 		Rating: c.Rating(), CreatedBy: c.CreatedByName, CreatedAt: api.At(ctx, c.CreatedAt), UpdatedAt: api.At(ctx, c.UpdatedAt), ActivityAt: api.At(ctx, c.ActivityAt), Version: c.Version,

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
 	"bihuan/internal/org"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
@@ -16,6 +17,9 @@ import (
 type deskView struct {
 	Sections []deskSection
 	Team     []mate
+	// Unverified is how many of the team's customers have not been verified in
+	// time (CUS-13), at most 100.
+	Unverified int
 }
 
 type deskSection struct {
@@ -75,6 +79,13 @@ func (p *pages) desk(w http.ResponseWriter, r *web.Request) error {
 			return err
 		}
 		v.Team = team
+	}
+	if r.Actor.Can(customer.PermEdit) {
+		n, err := p.Customers.VerificationsWaiting(ctx, r.Actor, customer.VerificationFilter{Overdue: true}, 100)
+		if err != nil {
+			return err
+		}
+		v.Unverified = n
 	}
 	if r.IsFragment() && r.Target() != "main" {
 		return deskPage.Fragment(w, r, "desk", v)
