@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/event"
 )

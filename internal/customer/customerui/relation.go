@@ -201,6 +201,11 @@ func (p *pages) contactLeaves(w http.ResponseWriter, r *web.Request, do func(n, 
 	return r.SeeOther(w, "%s", back(r, n, tabRelations))
 }
 
+// roleOptions are the roles of contacts, with the way to none.
+func roleOptions(r *web.Request) []ui.Option {
+	return append([]ui.Option{{Value: customer.RoleNone, Label: r.T("customer.role.")}}, options(r, "customer.role.", customer.Roles)...)
+}
+
 // mapView is the picture of a customer's neighbourhood: the parent above, the
 // subsidiaries below, whom he deals with on both sides.
 type mapView struct {
