@@ -141,6 +141,7 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 		return err
 	})
 	l.approvals()
+	l.standings()
 	l.every(3*time.Hour, l.start.Add(3*time.Hour), l.Follower.Drain)
 	if l.Notify != nil { // yesterday's notices have been read
 		l.at(l.end.Add(-10*time.Hour), func(ctx context.Context) error {
@@ -306,7 +307,7 @@ func (l *life) newCustomer(n int, old bool) (r customer.ImportRow, owner int64) 
 	}
 	if l.chance(35) {
 		in.Need = customer.NeedInput{Product: pick(l, products), Description: pick(l, needs), Period: pick(l, []string{"本月内", "下个季度", "年底前"}),
-			Budget: pick(l, []string{"5 万元以内", "10–20 万元", "待定"}), Urgency: pick(l, []string{"normal", "low", "urgent"})}
+			Budget: pick(l, []string{"5 万元以内", "10–20 万元", "待定", "50 万元", "约 30 万元"}), Urgency: pick(l, []string{"normal", "low", "urgent"})}
 	}
 	in.OwnerID = owner
 	in.CreatedAt = l.Clock.Now().Add(-time.Minute)
