@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
 	"bihuan/internal/crypt"
@@ -37,7 +38,7 @@ func shape(t *testing.T, d *db.DB) string {
 		`SELECT COUNT(*) || '/' || SUM(open_tickets) || '/' || SUM(total_tickets) FROM customers`,
 		`SELECT COUNT(*) || '/' || SUM(version) || '/' || SUM(activity_at) FROM tickets`,
 		`SELECT COUNT(*) FROM entries`, `SELECT COUNT(*) FROM clocks`, `SELECT COUNT(*) FROM clock_segments`, `SELECT COUNT(*) FROM contacts`,
-		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
+		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
 		`SELECT COALESCE(SUM(open), 0) FROM ticket_load`, `SELECT COUNT(*) FROM search_ticket`, `SELECT COUNT(*) FROM search_customer`,
 	} {
 		var s string
@@ -52,7 +53,9 @@ func shape(t *testing.T, d *db.DB) string {
 func rooms(h *tickettest.House) Rooms {
 	n := notify.New(h.D, nil)
 	h.Follower.Listen(n.Listener())
-	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Clocks: h.Clocks, Notify: n, Clock: h.Clock}
+	approvals := approval.NewService(h.Run, h.Org)
+	h.Customers.AskApprovals(approvals)
+	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Clocks: h.Clocks, Notify: n, Approvals: approvals, Clock: h.Clock}
 }
 
 func TestFillAndRemove(t *testing.T) {
