@@ -4,7 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // alone is work that wants SQLite's writer for itself, outside of a transaction.
@@ -103,13 +107,48 @@ func (d *DB) purgePostgres(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("db: purge: %w", err)
 	}
+	// Row versions that somebody may still be reading are kept; the engine says how
+	// many, and the table is done again.
+	cfg, err := pgx.ParseConfig(d.url)
+	if err != nil {
+		return fmt.Errorf("db: purge: %w", err)
+	}
+	kept := 0
+	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if digits, _, ok := strings.Cut(strings.TrimSpace(n.Detail), " "); ok {
+			if i, err := strconv.Atoi(digits); err == nil {
+				kept += i
+			}
+		}
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer c.Close(context.WithoutCancel(ctx))
 	for _, n := range names {
 		if strings.Contains(n, "goose") {
 			continue
 		}
-		if _, err := d.pool.ExecContext(ctx, `VACUUM (FULL, ANALYZE) `+n); err != nil {
-			return fmt.Errorf("db: purge %s: %w", n, err)
+		for try := 1; ; try++ {
+			kept = 0
+			if _, err := c.Exec(ctx, `VACUUM (FULL, ANALYZE, VERBOSE) `+n); err != nil {
+				return fmt.Errorf("db: purge %s: %w", n, err)
+			}
+			if kept == 0 {
+				break
+			}
+			if try == purgeTries {
+				return fmt.Errorf("db: purge %s: %d deleted rows are still being read", n, kept)
+			}
+			if _, err := c.Exec(ctx, `SELECT pg_sleep(0.2)`); err != nil {
+				return fmt.Errorf("db: purge %s: %w", n, err)
+			}
 		}
 	}
 	return nil
 }
+
+// purgeTries is how often a table is written anew while somebody holds on to what
+// was deleted from it.
+const purgeTries = 50

@@ -36,6 +36,22 @@ func TestPurge(t *testing.T) {
 		if !onDisk(t, d, secret) {
 			t.Fatal("the secret is not on disk before: the test says nothing")
 		}
+		if d.Dialect() == db.Postgres {
+			// A reader of the old state that ends a little later.
+			begun, end := make(chan bool), make(chan bool)
+			go func() {
+				_ = d.View(ctx, func(ctx context.Context, q db.Querier) error {
+					var n int
+					_ = q.QueryRow(ctx, `SELECT COUNT(*) FROM settings`).Scan(&n)
+					close(begun)
+					_, err := q.Exec(ctx, `SELECT pg_sleep(0.5)`)
+					close(end)
+					return err
+				})
+			}()
+			<-begun
+			defer func() { <-end }()
+		}
 		exec(`UPDATE settings SET value = '1' WHERE name = 'x'`, unindex)
 		if err := d.Purge(ctx); err != nil {
 			t.Fatal(err)
