@@ -256,3 +256,66 @@ func NoteDisclosure(a *action.Action, ids []int64, number, recipient string, fie
 		a.Record(event.Event{Kind: Disclosed, Subject: Subject(id), Data: DisclosedData{Args: []string{number, recipient}, Fields: fields}})
 	}
 }
+
+// OwnData is what a person is told about himself: his profile and how he is
+// reached, in clear.
+type OwnData struct {
+	Customer Customer
+	Address  string
+	Contacts []OwnContact
+}
+
+// OwnContact is a contact in clear.
+type OwnContact struct {
+	Contact
+	Phone, Email, Wechat string
+}
+
+// Own returns customers with all their contacts, and of other customers only the
+// contacts named. It knows no scope: the caller serves the person's own request.
+func (s *Service) Own(ctx context.Context, q db.Querier, customers, contacts []int64) (out []OwnData, err error) {
+	whole := len(customers)
+	all := slices.Clone(customers)
+	for _, id := range contacts {
+		c, err := s.Contact(ctx, q, id)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(all, c.CustomerID) {
+			all = append(all, c.CustomerID)
+		}
+	}
+	sealed, err := s.sealedOf(ctx, q, all)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range all {
+		c, err := s.load(ctx, q, id)
+		if err != nil {
+			return nil, err
+		}
+		d := OwnData{Customer: c}
+		if i < whole {
+			if d.Address, err = s.keys.Open(crypt.Place("customers", id, string(Address)), sealed.address[id]); err != nil {
+				return nil, fmt.Errorf("customer: own data: %w", err)
+			}
+		} else {
+			d.Customer = Customer{ID: c.ID, Number: c.Number, Type: c.Type, Name: c.Name}
+		}
+		for _, x := range sealed.contacts[id] {
+			if i >= whole && !slices.Contains(contacts, x.ID) {
+				continue
+			}
+			o := OwnContact{Contact: x.Contact}
+			for f, into := range map[Field]*string{Phone: &o.Phone, Email: &o.Email, Wechat: &o.Wechat} {
+				value := map[Field][]byte{Phone: x.phone, Email: x.email, Wechat: x.wechat}[f]
+				if *into, err = s.keys.Open(crypt.Place("contacts", x.ID, string(f)), value); err != nil {
+					return nil, fmt.Errorf("customer: own data: %w", err)
+				}
+			}
+			d.Contacts = append(d.Contacts, o)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}

@@ -419,3 +419,20 @@ func Forgettable(ctx context.Context, q db.Querier, before int64, limit int) (id
 	}
 	return ids, rows.Err()
 }
+
+// ContactIDs returns the ids of a customer's contacts, former ones too.
+func (s *Service) ContactIDs(ctx context.Context, q db.Querier, id int64) (ids []int64, err error) {
+	rows, err := q.Query(ctx, `SELECT id FROM contacts WHERE customer_id = $1 ORDER BY id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("customer: contacts of %d: %w", id, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("customer: contacts of %d: %w", id, err)
+		}
+		ids = append(ids, n)
+	}
+	return ids, rows.Err()
+}

@@ -80,3 +80,8 @@ func Anonymised(ctx context.Context, tx *db.Tx, ids []int64) error {
 		return nil
 	})
 }
+
+// OfContact returns the ids of the tickets somebody is the contact of.
+func OfContact(ctx context.Context, q db.Querier, contact int64) ([]int64, error) {
+	return idsOf(ctx, q, `SELECT t.id FROM tickets t JOIN contacts x ON x.customer_id = t.customer_id WHERE x.id = $1 AND t.contact_id = $2 ORDER BY t.id`, contact, contact)
+}
