@@ -168,7 +168,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The channels that take tables in.
 	imports := importer.New(run, organisation, customers, tickets, files, queue)
-	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Files: files, Keys: keys, Jobs: queue})
+	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
 	notices := notify.New(d, broker)
