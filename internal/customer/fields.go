@@ -8,6 +8,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
 	"bihuan/internal/i18n"
+	"bihuan/internal/search"
 )
 
 // AddFields fills in the custom fields of profiles and of their contacts, with
@@ -164,4 +165,21 @@ func (s *Service) ReindexContacts(ctx context.Context, tx *db.Tx, ids []int64) e
 		}
 		return s.Reindex(ctx, tx, of)
 	})
+}
+
+// own says of those found by words whether it was by a custom field.
+func (p *prober) own(out []Found, text string) error {
+	var ids []int64
+	for _, f := range out {
+		if f.By == ByContact && text != "" {
+			ids = append(ids, f.ID)
+		}
+	}
+	words, err := p.s.fields.WordsByRecord(p.ctx, p.q, field.Customer, ids)
+	for i := range out {
+		if w := words[out[i].ID]; w != "" && out[i].By == ByContact && search.Verify(w, text) {
+			out[i].By = ByOwn
+		}
+	}
+	return err
 }

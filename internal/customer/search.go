@@ -26,6 +26,7 @@ const (
 	ByInitials  = "initials"
 	ByPinyin    = "pinyin"
 	BySound     = "sound"
+	ByOwn       = "own" // a field of the company's own
 )
 
 // Found is a search result.
@@ -375,7 +376,7 @@ func (p *prober) result(text string, limit int) ([]Found, error) {
 		i := slices.Index(ids, r.ID)
 		out = append(out, Found{Row: r, By: hits[i].by, score: hits[i].score})
 	}
-	return out, nil
+	return out, p.own(out, text)
 }
 
 // primaries returns the names of the first contacts of customers.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -129,8 +130,7 @@ func load(ctx context.Context, q db.Querier) (*snapshot, error) {
 }
 
 // Defs returns the fields of obj that are in use, in their order. It is answered
-// from memory; the slice is shared and not to be changed. Inside a transaction
-// use [Service.DefsIn].
+// from memory. Inside a transaction use [Service.DefsIn].
 func (s *Service) Defs(ctx context.Context, lang i18n.Lang, obj Object) ([]Def, error) {
 	return s.DefsIn(ctx, nil, lang, obj)
 }
@@ -141,7 +141,7 @@ func (s *Service) DefsIn(ctx context.Context, q db.Querier, lang i18n.Lang, obj 
 	if err != nil {
 		return nil, err
 	}
-	return o.defs[lang][obj], nil
+	return slices.Clone(o.defs[lang][obj]), nil // callers pick and sort
 }
 
 // Def returns one field by its code, switched on or not; ok is false when there

@@ -378,6 +378,15 @@ func (s *Service) Words(ctx context.Context, q db.Querier, obj Object, ids ...in
 	return strings.Join(parts, " "), err
 }
 
+// WordsByRecord is Words of many records, by record.
+func (s *Service) WordsByRecord(ctx context.Context, q db.Querier, obj Object, ids []int64) (map[int64]string, error) {
+	o, err := s.current(ctx, q)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return words(ctx, q, o, obj, ids)
+}
+
 // WordsOf is Words of many records, by record, for those who have no service at
 // hand: it reads the definitions first.
 func WordsOf(ctx context.Context, q db.Querier, obj Object, ids []int64) (map[int64]string, error) {
