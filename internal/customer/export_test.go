@@ -25,3 +25,6 @@ func ListQuery(s *Service, ctx context.Context, sc authz.Scope, f Filter) (query
 	w, err := p.window(ctx, s.db().Read(), sc, f)
 	return w.query, w.args, err
 }
+
+// ActFor changes who jobs act for.
+func ActFor(s *Service, p People) { s.lists.people = p }
