@@ -37,7 +37,7 @@ func openTable(r io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 		}
 	}
 	delimiter, skip := sniffDelimiter(sample)
-	rd, err := newReader(lim, CSV, nil, func(sheet string) (rowSource, error) {
+	rd, err := newReader(lim, CSV, nil, nil, func(sheet string) (rowSource, error) {
 		if sheet != "" {
 			return nil, errNoSheet(sheet)
 		}

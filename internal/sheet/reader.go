@@ -249,9 +249,17 @@ func checkDirectory(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-func newReader(lim Limits, format Format, sheets []string, openSheet func(string) (rowSource, error)) (*Reader, error) {
+func newReader(lim Limits, format Format, sheets []string, hidden map[string]bool, openSheet func(string) (rowSource, error)) (*Reader, error) {
 	r := &Reader{lim: lim, format: format, sheets: sheets, open: openSheet}
-	candidates := sheets
+	// The first with rows; one nobody sees only if there is no other.
+	var candidates []string
+	for _, unseen := range []bool{false, true} {
+		for _, s := range sheets {
+			if hidden[s] == unseen {
+				candidates = append(candidates, s)
+			}
+		}
+	}
 	if format == CSV {
 		candidates = []string{""}
 	}

@@ -23,6 +23,8 @@ type workbook struct {
 	budget   *budget
 	sheets   []string
 	files    map[string]*zip.File // of the sheets
+	hidden   map[string]bool      // sheets nobody sees
+	merged   map[*zip.File][]mergedDown
 	strings  textTable
 	formats  []cellFormat // by style index
 	date1904 bool
@@ -36,7 +38,7 @@ func openWorkbook(r io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, damaged(err)
 	}
-	w := &workbook{lim: lim, parts: map[string]*zip.File{}, files: map[string]*zip.File{},
+	w := &workbook{lim: lim, parts: map[string]*zip.File{}, files: map[string]*zip.File{}, hidden: map[string]bool{}, merged: map[*zip.File][]mergedDown{},
 		budget: &budget{left: lim.Unpacked, ratio: lim.Ratio}}
 	binaryBook := false
 	for _, f := range z.File {
@@ -73,7 +75,7 @@ func openWorkbook(r io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 			return nil, err
 		}
 	}
-	rd, err := newReader(lim, XLSX, w.sheets, w.open)
+	rd, err := newReader(lim, XLSX, w.sheets, w.hidden, w.open)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +185,8 @@ func (w *workbook) readMain(main string, rels []relation) error {
 			if f != nil && rel.is("worksheet") && w.files[name] == nil {
 				w.sheets = append(w.sheets, name)
 				w.files[name] = f
+				state := string(s.attr("state"))
+				w.hidden[name] = state == "hidden" || state == "veryHidden"
 			}
 		}
 		return nil
@@ -458,6 +462,10 @@ func (w *workbook) open(name string) (rowSource, error) {
 	if f == nil {
 		return nil, errNoSheet(name)
 	}
+	merged, err := w.mergedCells(f)
+	if err != nil {
+		return nil, err
+	}
 	rc, err := w.budget.part(f)
 	if err != nil {
 		return nil, err
@@ -467,7 +475,7 @@ func (w *workbook) open(name string) (rowSource, error) {
 		rc.Close()
 		return nil, err
 	}
-	return &worksheet{w: w, rc: rc, s: s}, nil
+	return &worksheet{w: w, rc: rc, s: s, merged: merged}, nil
 }
 
 // worksheet streams the rows of one sheet.
@@ -479,6 +487,8 @@ type worksheet struct {
 	number int
 	width  int // of the row before, to allocate the next one
 	value  []byte
+	merged []mergedDown // that begin further down
+	open   []mergedDown // that go over the present row
 }
 
 func (ws *worksheet) Close() error { return ws.rc.Close() }
@@ -510,7 +520,7 @@ func (ws *worksheet) next() ([]string, int, error) {
 				return nil, 0, err
 			}
 			if row != nil {
-				return row, ws.number, nil
+				return ws.fill(row), ws.number, nil
 			}
 		}
 	}
