@@ -35,6 +35,9 @@ type ImportRow struct {
 	ExternalID string
 	CreatedBy  int64  // user who registered him there; CreatedByName says his name
 	History    string // earlier services, becomes a note in the journal
+	// TwinReason lets him in though somebody has his credit code or telephone
+	// number; that is a warning then.
+	TwinReason string
 }
 
 // Imported is what became of an ImportRow.
@@ -157,7 +160,6 @@ func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, row
 		if in.DuplicateReason == "" {
 			if k, ok := c.usccs[in.USCC]; ok && in.USCC != "" {
 				o.Err = conflict(same("uscc", k), k)
-				continue
 			}
 			for _, contact := range in.Contacts {
 				if contact.phone.Kind == "" || contact.phone.Kind == cnid.Short {
@@ -168,6 +170,9 @@ func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, row
 						o.Err = conflict(same("phone", k), k)
 					}
 				}
+			}
+			if f, ok := fault.As(o.Err); ok && rows[i].TwinReason != "" {
+				in.DuplicateReason, o.Warning, o.Err = rows[i].TwinReason, f, nil
 			}
 			if o.Err != nil {
 				continue

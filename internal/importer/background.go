@@ -44,7 +44,7 @@ func (s *Service) Upload(ctx context.Context, actor authz.Actor, k Kind, name st
 	if lang == "" {
 		lang = i18n.ZhCN
 	}
-	setup := Setup{Unknown: Report, Lang: lang}
+	setup := Setup{Unknown: Report, Twins: SkipTwins, Lang: lang}
 	t, err := s.open(ctx, k, src, setup)
 	if err != nil {
 		if e, ok := fault.As(err); ok {
@@ -296,6 +296,9 @@ func (s *Service) SetUp(ctx context.Context, actor authz.Actor, id int64, setup 
 			} else if !ok || !d.Active {
 				return fault.Invalidf("ui.form.invalid").Field("department", "ticket.department_unknown")
 			}
+		}
+		if setup.Twins != KeepTwins {
+			setup.Twins = SkipTwins
 		}
 		if setup.Unknown != UseDefault {
 			setup.Unknown = Report

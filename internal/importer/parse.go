@@ -85,10 +85,11 @@ type batch struct {
 	at        []int      // index into lines of each row to be taken in
 	twins     [][]string // what must not occur twice in the table, by row
 	warnings  [][]Reason // of each row to be taken in
+	keep      bool       // twins are taken in too
 }
 
 func (p *parser) batch(ctx context.Context, rows []numbered) (*batch, error) {
-	b := &batch{kind: p.kind, from: rows[0].line, to: rows[len(rows)-1].line, lines: make([]Line, len(rows))}
+	b := &batch{kind: p.kind, keep: p.setup.Twins == KeepTwins, from: rows[0].line, to: rows[len(rows)-1].line, lines: make([]Line, len(rows))}
 	var err error
 	if p.kind == Customers {
 		err = p.customers(ctx, b, rows)
@@ -140,8 +141,13 @@ func (b *batch) check(ctx context.Context, s *Service, actor authz.Actor, seen m
 			continue
 		}
 		for _, t := range twins {
-			if seen[t] && b.lines[b.at[i]].Result != Skipped {
-				b.lines[b.at[i]] = Line{b.lines[b.at[i]].Line, Skipped, []Reason{because("importer.reason.twin")}}
+			l := &b.lines[b.at[i]]
+			switch {
+			case !seen[t] || l.Result == Skipped:
+			case b.keep && !strings.HasPrefix(t, "key:"):
+				l.Result, l.Reasons = Warned, append(l.Reasons, because("importer.reason.twin"))
+			default:
+				*l = Line{l.Line, Skipped, []Reason{because("importer.reason.twin")}}
 			}
 		}
 		if b.lines[b.at[i]].Result != Skipped {
@@ -350,13 +356,17 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 		r.keep(fEmail, mail)
 	}
 	var phones, wrong []string
-	area := false
+	area, lost := false, false
 	for _, piece := range cnid.SplitPhones(rest) {
 		if strings.Trim(piece, " ;:：()（）-") == "" {
 			continue
 		}
 		p, err := cnid.ParsePhone(piece)
 		switch {
+		case scientific.MatchString(piece):
+			r.warn("importer.warn.scientific", short(piece, 30))
+			r.keep(fPhone, piece)
+			lost = true
 		case err == nil:
 			if !slices.Contains(phones, p.String()) {
 				phones = append(phones, p.String())
@@ -373,6 +383,8 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 	}
 	if len(phones)+len(emails)+len(wechats) == 0 {
 		switch {
+		case lost:
+			r.fail("importer.reason.scientific", short(reach, 30))
 		case len(wrong) == 0:
 			r.fail("importer.reason.empty", r.label(fPhone))
 		case area:
@@ -445,6 +457,10 @@ func (p *parser) customers(ctx context.Context, b *batch, rows []numbered) error
 	for i, row := range rows {
 		b.lines[i].Line = row.line
 		r := p.reader(row.cells)
+		if r.total() {
+			b.lines[i].Result, b.lines[i].Reasons = Skipped, []Reason{because("importer.reason.total")}
+			continue
+		}
 		in, twins, err := r.customer(ctx)
 		if err != nil {
 			return err
@@ -459,6 +475,7 @@ func (p *parser) customers(ctx context.Context, b *batch, rows []numbered) error
 }
 
 func (r *rowReader) customer(ctx context.Context) (out customer.ImportRow, twins []string, err error) {
+	r.unswap()
 	in := customer.Input{Name: r.get(fName), USCC: r.get(fUSCC), PhoneOptional: true, Region: short(r.get(fRegion), 60), Website: r.get(fWebsite)}
 	if in.Name == "" {
 		r.fail("importer.reason.empty", r.label(fName))
@@ -567,6 +584,9 @@ func (r *rowReader) customer(ctx context.Context) (out customer.ImportRow, twins
 	twins = append(twins, "key:"+in.ImportKey)
 	if in.USCC != "" {
 		twins = append(twins, "uscc:"+cnid.NormalizeUSCC(in.USCC))
+	}
+	if r.setup.Twins == KeepTwins {
+		out.TwinReason = i18n.T(r.lang, "importer.twin.reason")
 	}
 	out.Input = in
 	return out, twins, nil

@@ -31,6 +31,13 @@ const (
 	UseDefault = "default" // it goes to the default department, or its routing; the name is kept as a remark
 )
 
+// What is done with a customer who has the credit code or telephone number of
+// another.
+const (
+	SkipTwins = "skip" // he is not taken in, and reported
+	KeepTwins = "keep" // he is, marked, and waits among the suspected duplicates
+)
+
 // Setup is how a table is to be read.
 type Setup struct {
 	Sheet      string    `json:"sheet,omitempty"`  // "": the first with rows
@@ -38,6 +45,7 @@ type Setup struct {
 	Fields     []Field   `json:"fields,omitempty"` // meaning of each column; nil: guessed
 	Department int64     `json:"department,omitempty"`
 	Unknown    string    `json:"unknown,omitempty"` // Report or UseDefault
+	Twins      string    `json:"twins,omitempty"`   // SkipTwins or KeepTwins
 	Source     string    `json:"source,omitempty"`  // keeps the IDs of several old systems apart
 	Lang       i18n.Lang `json:"lang,omitempty"`    // of the result file and of remarks
 }
@@ -290,6 +298,7 @@ type Options struct {
 	Mapping  map[string]string // heading of the table -> field or its name; in place of the guess
 	Result   string            // where the result file goes; "": beside the table, *-result
 	Unknown  string            // Report (default) or UseDefault
+	Twins    string            // SkipTwins (default) or KeepTwins
 	Default  string            // name of the default department
 	Source   string
 	Lang     i18n.Lang
@@ -325,7 +334,7 @@ func (s *Service) Run(ctx context.Context, actor authz.Actor, k Kind, path strin
 		return sum, fmt.Errorf("importer: %w", err)
 	}
 	src := source{filepath.Base(path), f, info.Size()}
-	setup := Setup{Sheet: o.Sheet, Unknown: o.Unknown, Source: o.Source, Lang: o.Lang}
+	setup := Setup{Sheet: o.Sheet, Unknown: o.Unknown, Twins: o.Twins, Source: o.Source, Lang: o.Lang}
 	if setup.Lang == "" {
 		setup.Lang = i18n.ZhCN
 	}

@@ -57,9 +57,11 @@ type importView struct {
 	Sheets      []ui.Option
 	Departments []ui.Option
 	Choices     []ui.Option // what is done with unknown people
+	Twins       []ui.Option // what is done with customers there may be already
 	Problems    []importer.Line
 	More        int // problems not shown
 	Failure     string
+	CanMerge    bool // may go on with the suspected duplicates
 }
 
 // columnView is one column of the table: its heading and what it may mean.
@@ -206,7 +208,7 @@ func (p *pages) view(r *web.Request, id int64) (v importView, err error) {
 	if err != nil {
 		return v, err
 	}
-	v = importView{Import: i, Lang: r.Lang}
+	v = importView{Import: i, Lang: r.Lang, CanMerge: i.Kind == importer.Customers && r.Actor.Can(customer.PermMerge)}
 	if i.State.Busy() {
 		return v, nil
 	}
@@ -259,8 +261,16 @@ func (p *pages) preview(r *web.Request, v *importView) error {
 	for _, c := range []string{importer.Report, importer.UseDefault} {
 		v.Choices = append(v.Choices, ui.Option{Value: c, Label: r.T("importer.unknown." + c)})
 	}
+	if v.Kind == importer.Customers {
+		for _, c := range []string{importer.SkipTwins, importer.KeepTwins} {
+			v.Twins = append(v.Twins, ui.Option{Value: c, Label: r.T("importer.twins." + c), Hint: r.T("importer.twins.hint." + c)})
+		}
+	}
 	setup := v.Setup
-	f := r.Blank("sheet", pre.Sheet, "header", strconv.Itoa(pre.Layout.Header), "unknown", setup.Unknown)
+	if setup.Twins == "" {
+		setup.Twins = importer.SkipTwins
+	}
+	f := r.Blank("twins", setup.Twins, "sheet", pre.Sheet, "header", strconv.Itoa(pre.Layout.Header), "unknown", setup.Unknown)
 	if setup.Department != 0 {
 		f.Set("department", setup.Department)
 	}
@@ -322,7 +332,7 @@ func (p *pages) setUp(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	f := r.Input()
-	setup := importer.Setup{Sheet: f.Get("sheet"), Header: f.IntIn("header", 0, 1<<20), Department: f.ID("department"), Unknown: f.Get("unknown"), Lang: r.Lang}
+	setup := importer.Setup{Sheet: f.Get("sheet"), Header: f.IntIn("header", 0, 1<<20), Department: f.ID("department"), Unknown: f.Get("unknown"), Twins: f.Get("twins"), Lang: r.Lang}
 	if !f.Has("sheet") {
 		setup.Sheet = old.Setup.Sheet
 	}
