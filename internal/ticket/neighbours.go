@@ -3,6 +3,7 @@ package ticket
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
@@ -28,6 +29,16 @@ func (s *Service) MayRead(ctx context.Context, actor authz.Actor, f blob.File) e
 		return err
 	}
 	return nil
+}
+
+// OfCustomerBefore returns a customer's tickets within sc, the newest first, older
+// than the ticket before (0: the newest).
+func (s *Service) OfCustomerBefore(ctx context.Context, sc authz.Scope, customer, before int64, limit int) ([]Row, error) {
+	older := ""
+	if before > 0 {
+		older = "t.id < " + strconv.FormatInt(before, 10) + " AND "
+	}
+	return s.rows(ctx, sc, older+"t.customer_id = ", customer, "t.id DESC", limit)
 }
 
 // Work tells the organisation what a person or department has open (ORG-7).

@@ -13,12 +13,15 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/blob"
 	"bihuan/internal/clock"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/db"
 	"bihuan/internal/db/dbtest"
+	"bihuan/internal/event"
+	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/org"
 	"bihuan/internal/web"
@@ -34,6 +37,10 @@ type site struct {
 	ctx    context.Context
 	d      *db.DB
 	s      *customer.Service
+	files  *blob.Files
+
+	follower *event.Follower
+
 	actors map[string]authz.Actor
 	h      http.Handler
 }
@@ -45,7 +52,7 @@ func (s *site) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 
 type tickets struct{}
 
-func (tickets) OfCustomer(_ context.Context, _ authz.Actor, _ i18n.Lang, id int64, _ int) ([]customerui.TicketRow, error) {
+func (tickets) OfCustomer(_ context.Context, _ authz.Actor, _ i18n.Lang, id, _ int64, _ int) ([]customerui.TicketRow, error) {
 	return []customerui.TicketRow{{Href: "/tickets/1", Number: "TASK1", Title: fmt.Sprintf("工单%d", id), State: "处理中", StateTone: "blue"}}, nil
 }
 
@@ -84,7 +91,21 @@ func newSite(t *testing.T, d *db.DB, c *clock.Fake) *site {
 		s.actors[x.name] = a
 	}
 	rt := web.New(web.Config{Clock: c, Auth: []web.Authenticator{s}, Shell: &ui.Shell{}})
-	customerui.Routes(rt, customerui.Config{Customers: s.s, Org: org.New(run), Tickets: tickets{}, NewTicket: "/tickets/new", PermNew: customer.PermView})
+	store, err := blob.OpenFolder(t.TempDir(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.files = blob.NewFiles(run, store, 0)
+	s.files.Authorize(customer.FileOwner, s.s.MayReadFile)
+	customerui.Routes(rt, customerui.Config{Customers: s.s, Org: org.New(run), Tickets: tickets{}, NewTicket: "/tickets/new", PermNew: customer.PermView, Files: s.files, PermTicket: customer.PermView,
+		CustomerOfTicket: func(ctx context.Context, a authz.Actor, number string) (customer.Customer, error) {
+			if number != "TASK1" {
+				return customer.Customer{}, fault.New(fault.NotFound, "customer.not_found")
+			}
+			return s.s.Card(ctx, d.Read(), 1)
+		}})
+	s.follower = event.NewFollower(d)
+	s.follower.Listen(s.s.QualityListener())
 	s.h = rt
 	return s
 }
@@ -171,7 +192,7 @@ func TestFlow(t *testing.T) {
 		s.want("create", code, body, 303)
 		home := h.Get("Location")
 		code, body, _ = s.do("agent", home, nil)
-		s.want("page", code, body, 200, "广州南粤医疗器械有限公司", "C202611190001", "137****8820", "l***@nanyue.com", "0755-****3388", "黄埔区****", "计算机、通信和其他电子设备制造业", "登记了客户", "工单1", "检测仪",
+		s.want("page", code, body, 200, "广州南粤医疗器械有限公司", "C202611190001", "137****8820", "l***@nanyue.com", "赵强", "黄埔区****", "计算机、通信和其他电子设备制造业", "登记了客户", "!检测仪",
 			"备注&lt;script&gt;", "/tickets/new?customer=1", "!13712348820", "!科学城路", "!li@nanyue")
 		code, body, _ = s.do("auditor", home, nil)
 		s.want("auditor's page", code, body, 200, "137****8820", "!/values", "!/edit", "!follow-ups")

@@ -116,6 +116,65 @@ function copy(text) {
   body.append(a); a.select(); doc.execCommand('copy'); a.remove(); done();
 }
 
+// Cards: what hovers over a name. data-card is the address of the fragment. A mouse that rests, the keyboard's focus or a
+// long touch opens it; it stays while one points at it, and Escape closes it. It lies above the page and moves nothing.
+const cards = new Map();
+let card, carded, cardTimer, held;
+const cardOf = t => t?.closest?.('[data-card]');
+function cardSoon(x, wait) {
+  clearTimeout(cardTimer);
+  if (x != carded) cardTimer = setTimeout(openCard, wait, x);
+}
+function cardAway(wait = 220) { clearTimeout(cardTimer); cardTimer = setTimeout(closeCard, wait); }
+function closeCard() {
+  clearTimeout(cardTimer);
+  carded?.removeAttribute('aria-describedby');
+  carded = null;
+  if (card?.matches(':popover-open')) card.hidePopover();
+}
+async function openCard(x) {
+  const url = x.dataset.card, now = Date.now();
+  let c = cards.get(url);
+  if (!c || now - c.at > 30000) {
+    const text = fetch(url, { credentials: 'same-origin', headers: { 'HX-Request': 'true', Accept: 'text/html' } }).then(r => r.ok && !r.redirected ? r.text() : '').catch(() => '');
+    cards.set(url, c = { at: now, text });
+    if (cards.size > 60) cards.delete(cards.keys().next().value);
+  }
+  carded = x;
+  const html = await c.text;
+  if (carded != x || !x.isConnected) return;
+  if (!html) { carded = null; return; }
+  if (!card) {
+    card = el('div', { id: 'hovercard', className: 'card hovercard', popover: 'manual', role: 'tooltip' });
+    card.onpointerenter = () => clearTimeout(cardTimer);
+    card.onpointerleave = () => cardAway();
+    body.append(card);
+  }
+  card.innerHTML = html; // our own fragment: its texts are escaped by the template
+  card.showPopover();
+  const r = x.getClientRects()[0] || x.getBoundingClientRect(), w = card.offsetWidth, h = card.offsetHeight;
+  const below = r.bottom + 6 + h <= innerHeight || r.top < h;
+  card.style.left = Math.max(8, Math.min(r.left, innerWidth - w - 8)) + 'px';
+  card.style.top = Math.max(8, below ? Math.min(r.bottom + 6, innerHeight - h - 8) : r.top - 6 - h) + 'px';
+  x.setAttribute('aria-describedby', 'hovercard');
+}
+on('pointerover', e => { const x = cardOf(e.target); if (x && e.pointerType == 'mouse') cardSoon(x, 450); });
+on('pointerout', e => { const x = cardOf(e.target); if (x && e.pointerType == 'mouse' && cardOf(e.relatedTarget) != x) cardAway(); });
+on('focusin', e => { const x = cardOf(e.target); if (x && x == e.target && x.matches(':focus-visible')) cardSoon(x, 600); else if (carded) cardAway(0); });
+on('focusout', e => { if (e.target == carded || cardOf(e.target)) cardAway(0); });
+on('pointerdown', e => {
+  held = false;
+  const x = cardOf(e.target);
+  if (e.pointerType == 'mouse') { if (x) closeCard(); return; }
+  if (carded && !card?.contains(e.target)) closeCard();
+  if (x) { clearTimeout(cardTimer); cardTimer = setTimeout(() => { held = true; openCard(x); }, 500); }
+});
+for (const t of ['pointerup', 'pointercancel', 'pointermove']) on(t, e => { if (e.pointerType != 'mouse' && !held && cardTimer && (t != 'pointermove' || Math.abs(e.movementY) > 4)) clearTimeout(cardTimer); });
+on('contextmenu', e => { if (held && cardOf(e.target)) e.preventDefault(); });
+on('click', e => { if (held && cardOf(e.target)) { e.preventDefault(); e.stopPropagation(); held = false; } }, true);
+on('keydown', e => { if (e.key == 'Escape' && carded) closeCard(); }, true);
+addEventListener('scroll', () => carded && closeCard(), true);
+
 // Keys
 let afterG = 0;
 on('keydown', e => {
@@ -128,6 +187,7 @@ on('keydown', e => {
   }
   if (mod && k.toLowerCase() == 'k') { if ($('#palette')) { e.preventDefault(); palette(); } return; }
   if (mod || e.altKey) return;
+  if (k == 'Escape' && typingIn(e.target)) { const c = e.target.form?.querySelector('[data-cancel]'); if (c) { e.preventDefault(); dirty.delete(e.target.form); c.click(); return; } }
   const stars = e.target.closest?.('.rating');
   if (stars && k >= '1' && k <= '5') { const r = $(`input[value="${k}"]`, stars); r.checked = true; r.focus(); r.dispatchEvent(new Event('change', { bubbles: true })); return; }
   if (typingIn(e.target) || e.target.closest?.('dialog, [popover]')) return;

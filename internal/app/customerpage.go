@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/customer"
+	"bihuan/internal/customer/customerui"
+	"bihuan/internal/i18n"
+	"bihuan/internal/ticket"
+)
+
+// customerPages is what the customers' pages need of other rooms.
+func (a *App) customerPages() customerui.Config {
+	return customerui.Config{
+		Customers: a.Customers, Org: a.Org, Files: a.Files,
+		Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate,
+		CustomerOfTicket: a.customerOfTicket, PermTicket: ticket.PermView,
+		Notes: a.customerNotes,
+		Actions: []customerui.PageAction{
+			{Href: "/customers/{id}/verification", Icon: "checklist", LabelKey: "customer.verify.title", Perm: customer.PermEdit},
+			{Href: "/customers/merge?keep={id}", Icon: "merge", LabelKey: "customer.merge.this", Perm: customer.PermMerge},
+		},
+	}
+}
+
+// customerOfTicket returns the customer of a ticket the actor sees: he may know
+// whom it is for, also when the customer is not in his scope.
+func (a *App) customerOfTicket(ctx context.Context, actor authz.Actor, number string) (customer.Customer, error) {
+	t, err := a.Tickets.ByNumber(ctx, ticket.View(actor), number)
+	if err != nil {
+		return customer.Customer{}, err
+	}
+	return a.Customers.Card(ctx, a.DB.Read(), t.CustomerID)
+}
+
+// ticketList shows a customer's tickets on his page, as far as the reader sees
+// them.
+type ticketList struct{ tickets *ticket.Service }
+
+var stateTones = map[ticket.State]string{ticket.Pending: "red", ticket.InProgress: "blue", ticket.WaitingCustomer: "amber",
+	ticket.AwaitingConfirmation: "violet", ticket.Completed: "green", ticket.Closed: "gray", ticket.Cancelled: "gray"}
+
+func (l ticketList) OfCustomer(ctx context.Context, actor authz.Actor, lang i18n.Lang, id, before int64, limit int) ([]customerui.TicketRow, error) {
+	rows, err := l.tickets.OfCustomerBefore(ctx, ticket.View(actor), id, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]customerui.TicketRow, len(rows))
+	for i, r := range rows {
+		out[i] = customerui.TicketRow{ID: r.ID, Href: "/tickets/" + r.Number, Number: r.Number, Title: r.Title, Type: i18n.T(lang, "ticket.type."+r.Type), Owner: r.AssigneeName,
+			State: i18n.T(lang, "ticket.state."+string(r.State)), StateTone: stateTones[r.State], CreatedAt: r.CreatedAt, At: r.ActivityAt}
+	}
+	return out, nil
+}
