@@ -224,7 +224,7 @@ func navigation(approvals *approval.Service, customers *customer.Service) []ui.N
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {

@@ -270,7 +270,7 @@ func TestSuggestedGrades(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		if sg.Grade != "a" || sg.Score != 25+20+15+10+10+3 {
+		if sg.Grade != "a" || sg.Score != 25+20+15+10+10 {
 			t.Errorf("suggested %s with %d: %s", sg.Grade, sg.Score, sg.Say(i18n.ZhCN))
 		}
 		if said := sg.Say(i18n.ZhCN); !strings.Contains(said, "近 12 个月 8 张工单 +25") || !strings.Contains(said, "需求预算最高 50万元 +20") || !strings.Contains(said, "客户等级 战略 +15") {

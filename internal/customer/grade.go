@@ -33,7 +33,7 @@ type Factor struct {
 }
 
 var defaultFactors = []Factor{
-	{"size", 15, 5},           // contacts, and twice each further company of the group
+	{"size", 15, 5},           // contacts beyond the first, and twice each further company of the group
 	{"urgency", 10, 0},        // of the needs of the last three months
 	{"potential", 20, 500000}, // the largest budget named, in yuan
 	{"business", 25, 8},       // tickets of the last months
@@ -60,7 +60,11 @@ func (w Why) Say(l i18n.Lang) string {
 			args[i] = a
 		}
 	}
-	return i18n.T(l, "customer.factor."+w.Factor+".why", args...) + fmt.Sprintf(" +%d", w.Points)
+	key := "customer.factor." + w.Factor + ".why"
+	if w.Factor == "size" && len(w.Args) > 1 && w.Args[1] == "0" {
+		key += ".alone"
+	}
+	return i18n.T(l, key, args...) + fmt.Sprintf(" +%d", w.Points)
 }
 
 // Suggestion is the grade the rules would give.
@@ -251,7 +255,7 @@ func judge(care Care, f gradeFacts, now time.Time) Suggestion {
 				group++
 			}
 			if f.typ == Company {
-				share, args = float64(f.contacts+2*group)/full, []string{strconv.Itoa(f.contacts), strconv.Itoa(group)}
+				share, args = float64(f.contacts-1+2*group)/full, []string{strconv.Itoa(f.contacts), strconv.Itoa(group)}
 			}
 		case "urgency":
 			share = map[string]float64{"urgent": 1, "normal": 0.5, "low": 0.2}[f.urgency]

@@ -32,8 +32,8 @@ func (l *life) standings() {
 		at(ago*day, l.judgeGrades)
 	}
 	at(24*day, l.relate)
-	for i := range 20 {
-		at(time.Duration(18-i*9/10)*day, l.verifyOne)
+	for i := range 45 {
+		at(time.Duration(28-i*6/10)*day, l.verifyOne)
 	}
 }
 
@@ -98,23 +98,19 @@ func (l *life) judgeGrades(ctx context.Context) error {
 // relate makes a group of the first companies, and relations around it.
 func (l *life) relate(ctx context.Context) error {
 	var by authz.Actor
-	var companies []customer.Customer
-	for _, id := range l.customers {
-		if len(companies) == 12 {
-			break
-		}
-		a, err := l.keeper(ctx, id)
+	for _, id := range l.crew.agents {
+		a, err := l.user(ctx, id)
 		if err != nil {
 			return err
 		}
-		if l.owned[id] != 0 || by.ID == 0 {
+		if a.DepartmentID == l.crew.dept["客服部"] {
 			by = a
 		}
+	}
+	var companies []customer.Customer
+	for _, id := range l.customers {
 		c, err := l.Customers.Get(ctx, customer.View(by), id)
-		if err == nil && c.Type == customer.Company && c.DepartmentID == l.crew.dept["客服部"] {
-			if a.DepartmentID == c.DepartmentID {
-				by = a
-			}
+		if err == nil && c.Type == customer.Company && len(companies) < 12 {
 			companies = append(companies, c)
 		}
 	}

@@ -21,7 +21,7 @@ var _ = []struct{}{ui.SetTone("a", "red"), ui.SetTone("b", "blue"), ui.SetTone("
 	ui.SetTone("potential", "cyan"), ui.SetTone("interested", "blue"), ui.SetTone("dormant", "amber"), ui.SetTone("lost", "gray"),
 	ui.SetTone("confirmed", "green"), ui.SetTone("corrected", "blue"), ui.SetTone("unknown", "amber")}
 
-// CareNav are the work lists of this part, and its settings.
+// CareNav are the work lists of this part.
 func CareNav(s *customer.Service) []ui.Nav {
 	due := func(ctx context.Context, a authz.Actor) int {
 		n, err := s.VerificationsWaiting(ctx, a, customer.VerificationFilter{Mine: true, Overdue: true}, countMost+1)
@@ -33,8 +33,12 @@ func CareNav(s *customer.Service) []ui.Nav {
 	return []ui.Nav{
 		{Key: "verifications", Href: "/customers/verifications", Icon: "checklist", LabelKey: "customer.verify.list", Perm: customer.PermEdit, Count: due, Live: "verification"},
 		{Key: "grades", Href: "/customers/grades", Icon: "target", LabelKey: "customer.grades.title", Perm: customer.PermEdit, Menu: true},
-		{Key: "customer-care", Href: "/admin/customers/care", Icon: "star", LabelKey: "customer.care.title", Perm: customer.PermSettings, Group: "org.admin"},
 	}
+}
+
+// CareSettingsNav is the entry of their settings.
+func CareSettingsNav() ui.Nav {
+	return ui.Nav{Key: "customer-care", Href: "/admin/customers/care", Icon: "star", LabelKey: "customer.care.title", Perm: customer.PermSettings, Group: "org.admin"}
 }
 
 func careRoutes(rt *web.Router, p *pages) {
@@ -281,10 +285,15 @@ type careSettingsView struct {
 }
 
 type namingView struct {
-	Code, Prefix, Key string // Key is the product's own name
+	Code, Prefix string
+	Zh, En       string // what it is called now
 }
 
 func (n namingView) Field(name string) string { return n.Prefix + n.Code + "." + name }
+
+func naming(prefix, key, code string) namingView {
+	return namingView{code, prefix, i18n.T(i18n.ZhCN, key+code), i18n.T(i18n.En, key+code)}
+}
 
 type factorView struct {
 	Code string
@@ -294,7 +303,7 @@ type factorView struct {
 func (f factorView) Field(name string) string { return "factor." + f.Code + "." + name }
 
 var careSettingsPage = ui.NewPage[careSettingsView](files, "care_settings.html").Sample(careSettingsView{
-	Levels: []namingView{{"vip", "level.", "customer.level.vip"}}, Grades: []namingView{{"a", "grade.", "customer.grade.a"}},
+	Levels: []namingView{{"vip", "level.", "x", "x"}}, Grades: []namingView{{"a", "grade.", "x", "x"}},
 	Factors: []factorView{{"size", true}, {"level", false}}, Colours: []ui.Option{{Value: "red", Label: "x"}}})
 
 func careSettingsChrome(r *web.Request) ui.Chrome {
@@ -304,10 +313,10 @@ func careSettingsChrome(r *web.Request) ui.Chrome {
 func careSettingsOf(r *web.Request, f *web.Form, c customer.Care) careSettingsView {
 	v := careSettingsView{Form: f, Colours: options(r, "customer.colour.", customer.Colours)}
 	for _, l := range customer.Levels {
-		v.Levels = append(v.Levels, namingView{string(l), "level.", "customer.level." + string(l)})
+		v.Levels = append(v.Levels, naming("level.", "customer.level.", string(l)))
 	}
 	for _, g := range customer.Grades {
-		v.Grades = append(v.Grades, namingView{g, "grade.", "customer.grade." + g})
+		v.Grades = append(v.Grades, naming("grade.", "customer.grade.", g))
 	}
 	for _, x := range c.Factors {
 		v.Factors = append(v.Factors, factorView{x.Code, x.Full > 0})
@@ -322,11 +331,11 @@ func (p *pages) careSettings(w http.ResponseWriter, r *web.Request) error {
 	}
 	f := r.Blank()
 	for _, l := range customer.Levels {
-		x, n := c.Levels[l], namingView{string(l), "level.", ""}
+		x, n := c.Levels[l], namingView{Code: string(l), Prefix: "level."}
 		f.Set(n.Field("name"), x.Name).Set(n.Field("english"), x.English).Set(n.Field("colour"), x.Colour).Set(n.Field("months"), x.VerifyMonths)
 	}
 	for _, g := range customer.Grades {
-		x, n := c.Grades[g], namingView{g, "grade.", ""}
+		x, n := c.Grades[g], namingView{Code: g, Prefix: "grade."}
 		f.Set(n.Field("name"), x.Name).Set(n.Field("english"), x.English).Set(n.Field("colour"), x.Colour)
 	}
 	for _, x := range c.Factors {
@@ -344,11 +353,11 @@ func (p *pages) setCareSettings(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	c := customer.DefaultCare()
 	for _, l := range customer.Levels {
-		n := namingView{string(l), "level.", ""}
+		n := namingView{Code: string(l), Prefix: "level."}
 		c.Levels[l] = customer.LevelCare{Naming: customer.Naming{Name: f.String(n.Field("name")), English: f.String(n.Field("english")), Colour: f.Get(n.Field("colour"))}, VerifyMonths: f.Int(n.Field("months"))}
 	}
 	for _, g := range customer.Grades {
-		n := namingView{g, "grade.", ""}
+		n := namingView{Code: g, Prefix: "grade."}
 		c.Grades[g] = customer.Naming{Name: f.String(n.Field("name")), English: f.String(n.Field("english")), Colour: f.Get(n.Field("colour"))}
 	}
 	for i, x := range c.Factors {
