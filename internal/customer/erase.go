@@ -289,9 +289,15 @@ func (s *Service) Bury(ctx context.Context, a *action.Action, ids []int64, why s
 		if err := s.emptyContacts(ctx, a, "customer_id", ids); err != nil {
 			return err
 		}
-		for _, query := range []string{`DELETE FROM needs WHERE customer_id IN (`, `DELETE FROM customer_tags WHERE customer_id IN (`,
+		for _, query := range []string{
+			`DELETE FROM needs WHERE customer_id IN (`, `DELETE FROM customer_tags WHERE customer_id IN (`, `DELETE FROM grade_suggestions WHERE customer_id IN (`,
+			`DELETE FROM customer_stages WHERE customer_id IN (`, `DELETE FROM verifications WHERE customer_id IN (`,
+			`DELETE FROM customer_relations WHERE from_id IN (`, `DELETE FROM customer_relations WHERE to_id IN (`,
+			`DELETE FROM contact_moves WHERE customer_id IN (`, `UPDATE contact_moves SET other_customer_id = 0, other_contact_id = 0 WHERE other_customer_id > 0 AND other_customer_id IN (`,
+			`DELETE FROM contact_unreachable WHERE contact_id IN (SELECT x.id FROM contacts x WHERE x.customer_id IN (`,
 			`UPDATE customers SET parent_id = 0 WHERE parent_id > 0 AND parent_id IN (`} {
-			if _, err := a.Exec(ctx, query+in+`)`, args...); err != nil {
+			end := strings.Repeat(")", strings.Count(query, "(")-strings.Count(query, ")"))
+			if _, err := a.Exec(ctx, query+in+end, args...); err != nil {
 				return fmt.Errorf("customer: bury: %w", err)
 			}
 		}
@@ -340,6 +346,9 @@ func (s *Service) EraseContacts(ctx context.Context, a *action.Action, ids []int
 		}
 		if err := s.emptyContacts(ctx, a, "id", []int64{id}); err != nil {
 			return err
+		}
+		if _, err := a.Exec(ctx, `DELETE FROM contact_unreachable WHERE contact_id = $1`, id); err != nil {
+			return fmt.Errorf("customer: erase contact %d: %w", id, err)
 		}
 		_, err = a.Exec(ctx, `
 			UPDATE contacts SET is_primary = 1

@@ -96,10 +96,10 @@ func (s *Service) Sealed() []keyring.Table {
 }
 
 const (
-	jobErase    = "privacy.erase"
-	jobDisclose = "privacy.disclose"
-	jobFind     = "privacy.find"
-	jobExport   = "privacy.export"
+	jobErase    = "erasure"
+	jobDisclose = "disclosure"
+	jobFind     = "person_search"
+	jobExport   = "person_copy"
 )
 
 type jobArgs struct {
