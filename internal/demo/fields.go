@@ -16,7 +16,7 @@ import (
 var ownFields = []field.Field{
 	{Object: field.Customer, Code: "annual_output", Kind: field.Money, Label: field.Words{Zh: "年采购额", En: "Yearly purchases"}, Help: field.Words{Zh: "上一年度，含税", En: "Last year, with tax"}, Types: []string{"company"}, Filterable: true},
 	{Object: field.Customer, Code: "payment", Kind: field.Choice, Label: field.Words{Zh: "结算方式", En: "Payment"}, Filterable: true, Default: "cash",
-		Options: []field.Choosable{{Code: "cash", Zh: "款到发货", En: "In advance"}, {Code: "monthly", Zh: "月结 30 天", En: "Monthly, 30 days"}, {Code: "quarterly", Zh: "季度结算", En: "Quarterly"}}},
+		Options: []field.Choosable{{Code: "cash", Zh: "款到发货", En: "In advance"}, {Code: "monthly", Zh: "月结 30 天", En: "30 days net"}, {Code: "quarterly", Zh: "季度结算", En: "Quarterly"}}},
 	{Object: field.Customer, Code: "products", Kind: field.Multi, Label: field.Words{Zh: "使用产品", En: "Products in use"}, Searchable: true, Filterable: true,
 		Options: []field.Choosable{{Code: "analyser", Zh: "检测仪", En: "Analysers"}, {Code: "controller", Zh: "控制器", En: "Controllers"}, {Code: "software", Zh: "管理软件", En: "Software"}, {Code: "spare", Zh: "备件耗材", En: "Spare parts"}}},
 	{Object: field.Customer, Code: "contract_until", Kind: field.Date, Label: field.Words{Zh: "服务合同到期", En: "Service contract until"}, Types: []string{"company"}, Filterable: true},
@@ -34,16 +34,22 @@ func (l *life) defineFields(ctx context.Context, admin authz.Actor) error {
 	l.fields = map[string]int64{}
 	for _, f := range ownFields {
 		f.Demo = true
-		if _, err := l.Customers.Fields().Save(ctx, admin, f); err != nil && !fault.Is(err, fault.Invalid) {
-			return err
-		}
-		d, ok, err := l.Customers.Fields().Def(ctx, nil, i18n.ZhCN, f.Object, f.Code)
+		_, ok, err := l.Customers.Fields().Def(ctx, nil, i18n.ZhCN, f.Object, f.Code)
 		if err != nil {
 			return err
 		}
-		if ok && d.Kind == f.Kind { // the company may have one of that code already
-			l.fields[string(f.Object)+"."+f.Code] = d.ID
+		if ok { // the company has one of that code already
+			continue
 		}
+		id, err := l.Customers.Fields().Save(ctx, admin, f)
+		if fault.Is(err, fault.Invalid) { // or of that name
+			l.skipped++
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		l.fields[string(f.Object)+"."+f.Code] = id
 	}
 	return nil
 }
