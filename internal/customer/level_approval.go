@@ -75,7 +75,7 @@ func (l levelAsk) AskLevel(ctx context.Context, a *action.Action, c LevelChange)
 	if err != nil {
 		return false, err
 	}
-	a.Record(event.Event{Kind: LevelAsked, Subject: Subject(c.CustomerID), Reason: c.Reason, Data: levelData(c.From, c.To)})
+	a.Record(event.Event{Kind: LevelAsked, Subject: Subject(c.CustomerID), Reason: c.Reason, Data: LevelData{c.From, c.To}})
 	return true, nil
 }
 
@@ -85,14 +85,10 @@ type levelWish struct {
 	To   Level `json:"to"`
 }
 
-// LevelData is the data of LevelAsked and LevelKept.
+// LevelData is the data of LevelAsked and LevelKept: what was wished for.
 type LevelData struct {
-	Args    []string `json:"args"` // the two levels, as locale keys
-	Changes []Change `json:"changes"`
-}
-
-func levelData(from, to Level) LevelData {
-	return LevelData{[]string{"@customer.level." + string(from), "@customer.level." + string(to)}, []Change{{Change: event.Change{Field: "level", Old: string(from), New: string(to)}}}}
+	From Level `json:"from"`
+	To   Level `json:"to"`
 }
 
 // name is how the customer is called before people who may not see him: a
@@ -153,6 +149,6 @@ func (l levelAsk) decided(ctx context.Context, a *action.Action, r approval.Requ
 	if n := len(r.History); n > 0 {
 		reason = r.History[n-1].Comment
 	}
-	a.Record(event.Event{Kind: LevelKept, Subject: Subject(r.Subject.ID), Reason: reason, Data: levelData(w.From, w.To)})
+	a.Record(event.Event{Kind: LevelKept, Subject: Subject(r.Subject.ID), Reason: reason, Data: LevelData(w)})
 	return nil
 }
