@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"bihuan/internal/crypt"
@@ -48,8 +49,10 @@ type Ring struct {
 
 	d       *db.DB
 	process string
-	said    string    // marks last written down
-	at      time.Time // when
+
+	mu   sync.Mutex
+	said string    // marks last written down
+	at   time.Time // when
 }
 
 // Open loads the keys with load and makes sure that they are those the data was
@@ -174,6 +177,8 @@ func (r *Ring) Follow(ctx context.Context) {
 // Tick takes up the keys of the file if it was changed, and says which are known:
 // tests call it in place of Follow.
 func (r *Ring) Tick(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	changed, err := r.Keys.Refresh()
 	if changed {
 		slog.Info("keys changed", "known", len(r.Keys.Marks()))

@@ -1,0 +1,4 @@
+package app
+
+// SealedTables are all places with values that keys protect.
+var SealedTables = (*App).sealedTables
