@@ -334,6 +334,22 @@ func (p *parser) key(id string, content ...string) string {
 	return "table:" + string(p.kind) + ":" + p.setup.Source + "#" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+var (
+	longNumber = regexp.MustCompile(`[0-9０-９](?:[ .·－-]?[0-9０-９]){5,}`)
+	anAddress  = regexp.MustCompile(`[^\s;；,，]+[@＠]\S*`)
+)
+
+// veil hides what may be somebody's number or address, only wrongly written: it
+// goes where everybody reads it, and into the database in clear. The result file
+// has the row as it was.
+func veil(s string) string {
+	s = longNumber.ReplaceAllStringFunc(s, func(n string) string {
+		r := []rune(n)
+		return "****" + string(r[len(r)-4:])
+	})
+	return anAddress.ReplaceAllString(s, "****")
+}
+
 var nameSeparators = regexp.MustCompile(`[、/;；,，|｜\n]+`)
 
 // contacts reads 联系人 and 联系方式: several numbers in a cell, mail and WeChat
@@ -352,8 +368,8 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 	rest = wechatIn.ReplaceAllString(rest, " ; ")
 	rest = phoneTails.ReplaceAllString(phoneWords.ReplaceAllString(rest, " ; $1"), "$1 ; ")
 	if mail := r.get(fEmail); mail != "" && !emailIn.MatchString(mail) {
-		r.warn("importer.warn.email", short(mail, 40))
-		r.keep(fEmail, mail)
+		r.warn("importer.warn.email", veil(short(mail, 40)))
+		r.keep(fEmail, veil(mail))
 	}
 	var phones, wrong []string
 	area, lost := false, false
@@ -364,8 +380,8 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 		p, err := cnid.ParsePhone(piece)
 		switch {
 		case scientific.MatchString(piece):
-			r.warn("importer.warn.scientific", short(piece, 30))
-			r.keep(fPhone, piece)
+			r.warn("importer.warn.scientific", veil(short(piece, 30)))
+			r.keep(fPhone, veil(piece))
 			lost = true
 		case err == nil:
 			if !slices.Contains(phones, p.String()) {
@@ -375,16 +391,16 @@ func (r *rowReader) contacts(company bool, name string) (out []customer.ContactI
 				}
 			}
 			if p.Warning {
-				r.warn("importer.warn.phone_shape", short(piece, 30))
+				r.warn("importer.warn.phone_shape", veil(short(piece, 30)))
 			}
 		default:
-			wrong, area = append(wrong, short(piece, 30)), area || errors.Is(err, cnid.ErrPhoneAreaCode)
+			wrong, area = append(wrong, veil(short(piece, 30))), area || errors.Is(err, cnid.ErrPhoneAreaCode)
 		}
 	}
 	if len(phones)+len(emails)+len(wechats) == 0 {
 		switch {
 		case lost:
-			r.fail("importer.reason.scientific", short(reach, 30))
+			r.fail("importer.reason.scientific", veil(short(reach, 30)))
 		case len(wrong) == 0:
 			r.fail("importer.reason.empty", r.label(fPhone))
 		case area:
