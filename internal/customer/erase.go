@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/crypt"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
+	"bihuan/internal/field"
 	"bihuan/internal/journal"
 	"bihuan/internal/search"
 )
@@ -289,6 +290,9 @@ func (s *Service) Bury(ctx context.Context, a *action.Action, ids []int64, why s
 		if err := s.emptyContacts(ctx, a, "customer_id", ids); err != nil {
 			return err
 		}
+		if err := s.removeFields(ctx, a.Tx, ids); err != nil {
+			return err
+		}
 		for _, query := range []string{
 			`DELETE FROM needs WHERE customer_id IN (`, `DELETE FROM customer_tags WHERE customer_id IN (`, `DELETE FROM grade_suggestions WHERE customer_id IN (`,
 			`DELETE FROM customer_stages WHERE customer_id IN (`, `DELETE FROM verifications WHERE customer_id IN (`,
@@ -345,6 +349,9 @@ func (s *Service) EraseContacts(ctx context.Context, a *action.Action, ids []int
 			return fmt.Errorf("customer: erase contact %d: %w", id, err)
 		}
 		if err := s.emptyContacts(ctx, a, "id", []int64{id}); err != nil {
+			return err
+		}
+		if err := s.fields.Remove(ctx, a.Tx, field.Contact, id); err != nil {
 			return err
 		}
 		if _, err := a.Exec(ctx, `DELETE FROM contact_unreachable WHERE contact_id = $1`, id); err != nil {

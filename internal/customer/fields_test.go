@@ -1,9 +1,11 @@
 package customer_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/customer"
 	"bihuan/internal/event"
@@ -122,6 +124,41 @@ func TestOwnFields(t *testing.T) {
 			if got != want {
 				t.Errorf("search %s: %q, want %q", text, got, want)
 			}
+		}
+	})
+}
+
+// Who is erased leaves nothing in the company's own fields either (GOV-4).
+func TestOwnFieldsAreErased(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		f := w.define(field.Field{Object: field.Customer, Code: "a", Kind: field.Text, Searchable: true}, field.Field{Object: field.Contact, Code: "b", Kind: field.Text})
+		in := company("广州南粤医疗器械股份有限公司", "13712348820")
+		in.Fields = field.Input{f["a"]: {"私事一"}}
+		in.Contacts[0].Fields = field.Input{f["b"]: {"私事二"}}
+		c := w.create(w.agent, in)
+		left := func() (n int) {
+			t.Helper()
+			if err := w.d.Read().QueryRow(w.ctx, `SELECT COUNT(*) FROM field_values`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		act := func(fn func(ctx context.Context, a *action.Action) error) {
+			t.Helper()
+			if err := w.run.Do(w.ctx, w.head, "test", fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left() != 2 {
+			t.Fatal("nothing was stored")
+		}
+		act(func(ctx context.Context, a *action.Action) error { return w.s.EraseContacts(ctx, a, []int64{c.Contacts[0].ID}, "R1") })
+		if left() != 1 {
+			t.Errorf("%d values after the contact was erased", left())
+		}
+		act(func(ctx context.Context, a *action.Action) error { return w.s.Bury(ctx, a, []int64{c.ID}, "R2") })
+		if left() != 0 {
+			t.Errorf("%d values of a tombstone", left())
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 type Reindexer func(ctx context.Context, tx *db.Tx, ids []int64) error
 
 const (
-	reindexJob   = "field.reindex"
+	reindexJob   = "field_reindex"
 	reindexBatch = 200
 )
 

@@ -326,6 +326,9 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 		_, err = p.fields.Save(r.Context(), r.Actor, in)
 	}
 	if err != nil {
+		if e, ok := fault.As(err); ok && e.Key == "field.stale" {
+			f.Set("version", stored.Version) // saving again is deliberate
+		}
 		v, viewErr := p.view(r, f, stored, obj)
 		if viewErr != nil {
 			return viewErr
