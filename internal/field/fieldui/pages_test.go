@@ -99,6 +99,6 @@ func TestAdministration(t *testing.T) {
 		do("admin", "/admin/fields/2/reactivation", url.Values{}, 303)
 		do("admin", "/admin/fields/99", nil, 404)
 		lang = i18n.En
-		do("admin", "/admin/fields", nil, 200, "Tier", "Custom fields", "Company")
+		do("admin", "/admin/fields", nil, 200, "会员等级", "Custom fields", "Choice", "Add a Customer field")
 	})
 }
