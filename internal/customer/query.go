@@ -53,6 +53,10 @@ const (
 // AllOf returns the Query that holds where all nodes hold.
 func AllOf(nodes ...Node) Query {
 	q := Query{V: queryVersion}
+	if len(nodes) == 1 && nodes[0].Field == "" { // a group is a Query already
+		q.Node = nodes[0]
+		return q
+	}
 	for _, n := range nodes {
 		if !n.blank() {
 			q.All = append(q.All, n)

@@ -3,6 +3,7 @@ package customerapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -38,7 +39,9 @@ const (
 func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.Service) {
 	s := &service{run, customers, orgapi.Directory{Org: o}}
 	api.Handle(a, api.Op{ID: "list-customers", Method: "GET", Path: "/customers", Tag: tag, Perm: customer.PermView, Scope: read,
-		Summary: "List customers", Description: "Customers within the caller's data scope, the latest business first."}, s.list)
+		Summary: "List customers", Description: "Customers within the caller's data scope, the latest business first. A `filter` that makes no sense is a 422 that names the condition, like `filter.0.1`."}, s.list)
+	api.Handle(a, api.Op{ID: "list-customer-segments", Method: "GET", Path: "/customer-segments", Tag: tag, Perm: customer.PermView, Scope: read,
+		Summary: "List segments", Description: "Conditions on customers that are kept under a name. Who belongs to one is asked with `segment` in the list of customers."}, s.segments)
 	api.Handle(a, api.Op{ID: "create-customer", Method: "POST", Path: "/customers", Tag: tag, Perm: customer.PermCreate, Scope: write, Status: 201, Errors: []int{409},
 		Example: newExample, Conflict: reflect.TypeFor[DuplicateProblem](),
 		Summary: "Register a customer", Description: "A customer with the same credit code or telephone number is a 409 with `candidates`: those in the caller's scope by number, others only by the department to ask. To register him nevertheless, say why in `duplicate_reason`."}, s.create)
@@ -49,6 +52,7 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 	api.Handle(a, api.Op{ID: "get-customer-timeline", Method: "GET", Path: "/customers/{number}/timeline", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a customer's timeline", Description: "Everything said and done about the customer and on those of his tickets the caller may see, newest first."}, s.timeline)
 	careRoutes(a, s)
+	qualityRoutes(a, s)
 }
 
 // Path names a customer.
@@ -64,7 +68,9 @@ type listInput struct {
 	Tag        string `query:"tag" doc:"Name of a tag"`
 	Owner      string `query:"owner" doc:"Login of who looks after them; none for those without anybody"`
 	Department string `query:"department" doc:"Name of the department"`
-	Sort       string `query:"sort" enum:"activity,created" doc:"Latest business first (activity, the default) or latest registered first"`
+	Segment    string `query:"segment" maxLength:"40" doc:"Name of a segment" example:"重点回访"`
+	Filter     string `query:"filter" maxLength:"16384" doc:"Conditions of any kind as JSON: a group {\"all\":[…]} or {\"any\":[…]} of groups and conditions {\"field\",\"op\",\"values\"}. Fields of your own are named fields.<code>" example:"{\"v\":1,\"all\":[{\"field\":\"level\",\"op\":\"is\",\"values\":[\"vip\",\"strategic\"]},{\"any\":[{\"field\":\"owner\",\"op\":\"empty\"},{\"field\":\"activity\",\"op\":\"older\",\"values\":[\"90\"]}]}]}"`
+	Sort       string `query:"sort" enum:"activity,idle,created,oldest,name,verify,planned" doc:"Latest business first (activity, the default), longest without business, latest or first registered, by name, next verification, next follow-up; the last two leave out who has no such date"`
 	api.Page
 }
 
@@ -94,6 +100,20 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		}
 		f.TagID = ids[0]
 	}
+	if in.Segment != "" {
+		list, err := s.customers.Segments(ctx)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(list, func(g customer.Segment) bool { return g.Name == in.Segment })
+		if i < 0 {
+			return nil, fault.Invalidf("api.invalid").Field("segment", "customer.segment.not_found")
+		}
+		f.SegmentID = list[i].ID
+	}
+	if f.Query, err = customer.ParseQuery(in.Filter); err != nil {
+		return nil, err
+	}
 	page, err := s.customers.List(ctx, customer.View(api.Actor(ctx)), f)
 	if err != nil {
 		return nil, err
@@ -108,6 +128,43 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	out := &listOutput{List{Items: make([]Customer, 0, len(page.Rows)), Next: page.Next}}
 	for _, r := range page.Rows {
 		out.Body.Items = append(out.Body.Items, s.view(ctx, nil, r.Customer))
+	}
+	return out, nil
+}
+
+// Segment is a condition on customers that is kept under a name.
+type Segment struct {
+	ID        int64           `json:"id"`
+	Name      string          `json:"name" example:"重点回访"`
+	Note      string          `json:"note,omitempty"`
+	Filter    json.RawMessage `json:"filter" doc:"Its conditions, as the filter of the list of customers takes them"`
+	Count     int             `json:"count" doc:"How many customers within the caller's data scope belong to it now; 1000 means that many and more, -1 that counting took too long"`
+	UpdatedAt *time.Time      `json:"updated_at"`
+}
+
+// Segments is the list of segments.
+type Segments struct {
+	Items []Segment `json:"items"`
+}
+
+type segmentsOutput struct{ Body Segments }
+
+func (s *service) segments(ctx context.Context, _ *struct{}) (*segmentsOutput, error) {
+	list, err := s.customers.Segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fs := make([]customer.Filter, len(list))
+	for i, g := range list {
+		fs[i].SegmentID = g.ID
+	}
+	counts, err := s.customers.Counts(ctx, api.Actor(ctx), fs)
+	if err != nil {
+		return nil, err
+	}
+	out := &segmentsOutput{Segments{Items: make([]Segment, 0, len(list))}}
+	for i, g := range list {
+		out.Body.Items = append(out.Body.Items, Segment{g.ID, g.Name, g.Note, json.RawMessage(g.Query.String()), counts[i], api.At(ctx, g.UpdatedAt)})
 	}
 	return out, nil
 }
