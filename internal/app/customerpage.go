@@ -7,6 +7,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/i18n"
+	"bihuan/internal/privacy"
 	"bihuan/internal/ticket"
 )
 
@@ -20,6 +21,8 @@ func (a *App) customerPages() customerui.Config {
 		Actions: []customerui.PageAction{
 			{Href: "/customers/{id}/verification", Icon: "checklist", LabelKey: "customer.verify.title", Perm: customer.PermEdit},
 			{Href: "/customers/merge?keep={id}", Icon: "merge", LabelKey: "customer.merge.this", Perm: customer.PermMerge},
+			{Href: "/privacy/disclosures/new?customer={id}", Icon: "external", LabelKey: "customer.disclose.this", Perm: privacy.PermDisclose},
+			{Href: "/customers/{id}/deletion", Icon: "trash", LabelKey: "customer.delete.this", Perm: privacy.PermDelete, Danger: true},
 		},
 	}
 }

@@ -386,6 +386,9 @@ func (s *Service) CheckQuality(ctx context.Context) error {
 			args []any
 		}{
 			{`DELETE FROM quality_counts WHERE n = 0`, nil},
+			// Marks of values that are no more, and of people who are forgotten.
+			{`DELETE FROM contact_unreachable WHERE NOT EXISTS (SELECT 1 FROM contacts k WHERE k.id = contact_unreachable.contact_id
+				AND contact_unreachable.masked = CASE contact_unreachable.field WHEN 'phone' THEN k.phone_masked WHEN 'email' THEN k.email_masked ELSE k.wechat_masked END)`, nil},
 			{`DELETE FROM quality_months WHERE month = $1`, []any{month}},
 			{`INSERT INTO quality_months (month, department_id, measure, n) SELECT CAST($1 AS TEXT), department_id, measure, SUM(n) FROM quality_counts WHERE measure < 5 GROUP BY department_id, measure`, []any{month}},
 			{`UPDATE quality_pass SET day = $1, next_id = 0, done_at = $2 WHERE id = 1`, []any{day, tx.NowMicros()}},

@@ -116,11 +116,13 @@ function copy(text) {
   body.append(a); a.select(); doc.execCommand('copy'); a.remove(); done();
 }
 
-// Cards: what hovers over a name. data-card is the address of the fragment. A mouse that rests, the keyboard's focus or a
+// Cards: what hovers over a name. data-card is the address of the fragment; a link to a customer has his card without
+// saying so, but on his own page. A mouse that rests, the keyboard's focus or a
 // long touch opens it; it stays while one points at it, and Escape closes it. It lies above the page and moves nothing.
 const cards = new Map();
 let card, carded, cardTimer, held;
-const cardOf = t => t?.closest?.('[data-card]');
+const customerAt = x => x.matches('a:not(.btn)') && /^\/customers\/\d+$/.test(x.getAttribute('href')) && !(location.pathname + '/').startsWith(x.pathname + '/');
+const cardOf = t => { const x = t?.closest?.('[data-card], a'); return x && (x.dataset.card || customerAt(x)) ? x : null; };
 function cardSoon(x, wait) {
   clearTimeout(cardTimer);
   if (x != carded) cardTimer = setTimeout(openCard, wait, x);
@@ -133,7 +135,7 @@ function closeCard() {
   if (card?.matches(':popover-open')) card.hidePopover();
 }
 async function openCard(x) {
-  const url = x.dataset.card, now = Date.now();
+  const url = x.dataset.card || x.pathname + '/card', now = Date.now();
   let c = cards.get(url);
   if (!c || now - c.at > 30000) {
     const text = fetch(url, { credentials: 'same-origin', headers: { 'HX-Request': 'true', Accept: 'text/html' } }).then(r => r.ok && !r.redirected ? r.text() : '').catch(() => '');
