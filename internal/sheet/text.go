@@ -23,7 +23,7 @@ func Text(b []byte) string {
 		}
 		whole = whole[:len(whole)-1]
 	}
-	if !utf8.Valid(whole) {
+	if !utf8.Valid(whole) || len(whole) == 0 {
 		whole = b
 		if d, err := simplifiedchinese.GB18030.NewDecoder().Bytes(b); err == nil {
 			whole = bytes.TrimSuffix(d, []byte("\uFFFD"))
