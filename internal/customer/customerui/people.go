@@ -6,6 +6,7 @@ import (
 
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -20,16 +21,32 @@ type peopleView struct {
 	Open    contactView // the one a fragment is about
 	Genders []ui.Option
 	Roles   []ui.Option
+	Own     []ui.Control // the company's own fields of the one that is edited
+
+	inputs func(contact int64) []ui.Control
 }
 
-var samplePeople = peopleView{Rows: []contactView{{customer.Contact{ID: 3, Name: "x", Gender: "female", Position: "x", Role: "decision", Primary: true, Active: true},
-	[]valueView{{Key: "p3-phone", Contact: 3, Field: customer.Phone, Masked: "x", Can: true, Mark: true}}}, {Contact: customer.Contact{ID: 4, Name: "y"}}},
-	Former: []customer.Former{{Contact: customer.Contact{ID: 5, Name: "z", Position: "x"}, LeftAt: time.Unix(1.7e9, 0), Reason: "x", To: customer.Ref{ID: 2, Name: "x"}}, {}}, Editing: 4, Form: &web.Form{}, New: true}
+var samplePeople = peopleView{Rows: []contactView{{Contact: customer.Contact{ID: 3, Name: "x", Gender: "female", Position: "x", Role: "decision", Primary: true, Active: true},
+	Own: []ui.Fact{{Label: "x", Text: "x"}}, Values: []valueView{{Key: "p3-phone", Contact: 3, Field: customer.Phone, Masked: "x", Can: true, Mark: true}}}, {Contact: customer.Contact{ID: 4, Name: "y"}}},
+	Former: []customer.Former{{Contact: customer.Contact{ID: 5, Name: "z", Position: "x"}, LeftAt: time.Unix(1.7e9, 0), Reason: "x", To: customer.Ref{ID: 2, Name: "x"}}, {}}, Editing: 4, Form: &web.Form{}, New: true, Own: sampleControls}
 
 func (p *pages) fillPeople(r *web.Request, v *showView) error {
 	var err error
 	if v.People.Rows, err = p.contactViews(r, *v, v.C.Contacts); err != nil {
 		return err
+	}
+	_, people, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	if len(people) > 0 {
+		c, err := p.Customers.WithFields(r.Context(), v.C)
+		if err != nil {
+			return err
+		}
+		v.People.inputs = func(k int64) []ui.Control {
+			return fieldui.Inputs(r, people, "contacts.0.", string(c.Type), "", fieldsOf(c, k))
+		}
 	}
 	v.People.Former, err = p.Customers.FormerContacts(r.Context(), customer.View(r.Actor), v.C.ID)
 	v.People.Genders = options(r, "customer.gender.", customer.Genders)
@@ -60,6 +77,9 @@ func (p *pages) showContact(w http.ResponseWriter, r *web.Request) error {
 			f.Set("primary", "0")
 		}
 	}
+	if err := p.fillOwn(r, v.C, k, f); err != nil {
+		return err
+	}
 	if !r.IsFragment() {
 		return showPage.Render(w, r, p.home(r, v), v)
 	}
@@ -69,8 +89,28 @@ func (p *pages) showContact(w http.ResponseWriter, r *web.Request) error {
 	return showPage.Fragment(w, r, "contacts", v)
 }
 
+// fillOwn puts the company's own fields of a contact into its form.
+func (p *pages) fillOwn(r *web.Request, c customer.Customer, k int64, f *web.Form) error {
+	_, people, err := p.fieldDefs(r)
+	if err != nil || len(people) == 0 {
+		return err
+	}
+	if k == 0 {
+		fieldui.Begin(f, people, "contacts.0.")
+		return nil
+	}
+	if c, err = p.Customers.WithFields(r.Context(), c); err != nil {
+		return err
+	}
+	fieldui.Fill(f, people, "contacts.0.", fieldsOf(c, k))
+	return nil
+}
+
 func (v *peopleView) edit(k int64, f *web.Form) error {
 	v.Form = f
+	if v.inputs != nil {
+		v.Own = v.inputs(k)
+	}
 	if k == 0 {
 		v.New = true
 		return nil
@@ -105,6 +145,11 @@ func (p *pages) saveContact(w http.ResponseWriter, r *web.Request) error {
 	if x.Role == "" {
 		x.Role = customer.RoleNone
 	}
+	_, people, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	x.Fields = fieldui.Read(f, people, "contacts.0.")
 	in.Contacts = []customer.ContactInput{x}
 	version := f.Int64("version")
 	if err = f.Err(); err == nil && k == 0 && x.Name == "" && x.Phone == "" {

@@ -83,7 +83,7 @@ type showView struct {
 	Files     filesView
 	Changes   changesView
 	Inner     template.HTML // of the tabs that are pages of their own too
-	Own       []ui.Fact // the fields of the company's own
+	Own       []ui.Fact     // the fields of the company's own
 
 	CanEdit, CanReveal, CanTag, CanFollowUp, HasTickets bool
 	PlanLate, VerifyLate                                bool
@@ -104,6 +104,7 @@ type pageTab struct {
 type contactView struct {
 	customer.Contact
 	Values []valueView
+	Own    []ui.Fact // the company's own fields
 }
 
 // valueView is a masked value with the way to its clear one.
@@ -148,7 +149,7 @@ func sampleShow(tab string, put func(v *showView)) showView {
 		Actions: []PageAction{{"/x", "merge", "customer.nav", "", true}}, More: []string{"x"}, Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Facts: []factView{{Field: "uscc", Label: "customer.field.uscc", Text: "x", Edit: true, Copy: true}, {Field: "website", Label: "customer.field.website", Text: "x", Href: "https://x"},
 			{Field: "address", Label: "customer.field.address", Masked: &valueView{Field: customer.Address, Masked: "x", Can: true}, Edit: true}, {Field: "region", Label: "customer.field.region", Edit: true}},
-		Contacts: []contactView{{sample.Contacts[0], []valueView{{Key: "v3-phone", Contact: 3, Field: customer.Phone, Masked: "138****5678", Can: true, Ask: true, Mark: true, Bad: "bounced"}, {Key: "v3-email", Contact: 3, Field: customer.Email, Masked: "x", Can: true, Mark: true}}}},
+		Contacts: []contactView{{Contact: sample.Contacts[0], Values: []valueView{{Key: "v3-phone", Contact: 3, Field: customer.Phone, Masked: "138****5678", Can: true, Ask: true, Mark: true, Bad: "bounced"}, {Key: "v3-email", Contact: 3, Field: customer.Email, Masked: "x", Can: true, Mark: true}}}},
 	}
 	put(&v)
 	return v
@@ -182,7 +183,9 @@ var showPage = ui.NewPage[showView](files, "show.html", "showtabs.html").Sample(
 	showView{C: customer.Customer{ID: 1, Type: customer.Person}})
 
 // show answers with the page, or the tab of it the address names.
-func (p *pages) show(w http.ResponseWriter, r *web.Request) error { return p.showTab(w, r, tabTimeline) }
+func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
+	return p.showTab(w, r, tabTimeline)
+}
 
 // tab returns the handler of one tab.
 func (p *pages) tab(code string) web.Handler {
@@ -348,9 +351,19 @@ func (p *pages) contactViews(r *web.Request, v showView, ks []customer.Contact) 
 	if err != nil {
 		return nil, err
 	}
+	_, people, err := p.fieldDefs(r)
+	if err != nil {
+		return nil, err
+	}
+	c := v.C
+	if len(people) > 0 {
+		if c, err = p.Customers.WithFields(r.Context(), c); err != nil {
+			return nil, err
+		}
+	}
 	var out []contactView
 	for _, k := range ks {
-		x := contactView{Contact: k}
+		x := contactView{Contact: k, Own: fieldui.Facts(r.Lang, people, fieldsOf(c, k.ID))}
 		for _, f := range customer.ContactFields {
 			masked := map[customer.Field]string{customer.Phone: k.Phone, customer.Email: k.Email, customer.Wechat: k.Wechat}[f]
 			if masked != "" {
