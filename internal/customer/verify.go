@@ -533,19 +533,19 @@ func (s *Service) remind(ctx context.Context, care Care) error {
 // (after, until].
 func (s *Service) tellDue(ctx context.Context, a *action.Action, kind string, after, until int64, leads bool) error {
 	rows, err := a.Query(ctx, `
-		SELECT   COALESCE(u.id, 0), c.department_id, COUNT(*), MIN(c.id)
+		SELECT   COALESCE(u.id, 0), c.department_id, c.demo, COUNT(*), MIN(c.id)
 		FROM     customers c LEFT JOIN users u ON u.id = c.owner_id AND u.active = 1
 		WHERE    c.verify_at > 0 AND c.verify_at > $1 AND c.verify_at <= $2 AND c.gone = 0
-		GROUP BY COALESCE(u.id, 0), c.department_id
-		ORDER BY 1, 2`, after, until)
+		GROUP BY COALESCE(u.id, 0), c.department_id, c.demo
+		ORDER BY 1, 2, 3`, after, until)
 	if err != nil {
 		return fmt.Errorf("customer: due verifications: %w", err)
 	}
-	type group struct{ owner, department, n, first int64 }
+	type group struct{ owner, department, demo, n, first int64 }
 	var groups []group
 	for rows.Next() {
 		var g group
-		if err := rows.Scan(&g.owner, &g.department, &g.n, &g.first); err != nil {
+		if err := rows.Scan(&g.owner, &g.department, &g.demo, &g.n, &g.first); err != nil {
 			rows.Close()
 			return fmt.Errorf("customer: due verifications: %w", err)
 		}
@@ -566,6 +566,15 @@ func (s *Service) tellDue(ctx context.Context, a *action.Action, kind string, af
 		}
 		if who == 0 || leads && s.leads == nil {
 			continue
+		}
+		if g.demo == 1 { // sample customers are no real person's work
+			var sample int64
+			if err := a.QueryRow(ctx, `SELECT demo FROM users WHERE id = $1`, who).Scan(&sample); err != nil {
+				return fmt.Errorf("customer: due verifications: %w", err)
+			}
+			if sample == 0 {
+				continue
+			}
 		}
 		h := told[who]
 		h.n += g.n

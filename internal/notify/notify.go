@@ -94,10 +94,10 @@ func (s *Service) Listener() event.Listener {
 				if e.ActorKind == authz.User && e.ActorID == user {
 					continue
 				}
-				// A member of the sample staff may have been removed meanwhile.
+				// Who has left meanwhile, or was sample staff, is told nothing.
 				if _, err := tx.Exec(ctx, `
 					INSERT INTO notifications (user_id, kind, urgent, ticket_id, event_seq, args, created_at)
-					SELECT u.id, CAST($1 AS TEXT), CAST($2 AS SMALLINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM users u WHERE u.id = $7
+					SELECT u.id, CAST($1 AS TEXT), CAST($2 AS SMALLINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM users u WHERE u.id = $7 AND u.active = 1
 					ON CONFLICT (event_seq, user_id, kind) DO NOTHING`,
 					e.Kind, db.Bool(p.Urgent), ticket, e.Seq, string(args), tx.NowMicros(), user); err != nil {
 					return fmt.Errorf("notify: %s to %d: %w", e.Kind, user, err)

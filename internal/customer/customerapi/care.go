@@ -25,7 +25,7 @@ func careRoutes(a *api.API, s *service) {
 	api.Handle(a, api.Op{ID: "list-customer-verifications", Method: "GET", Path: "/customers/{number}/verifications", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a customer's verifications", Description: "The newest first."}, s.verified)
 	api.Handle(a, api.Op{ID: "verify-customer", Method: "POST", Path: "/customers/{number}/verifications", Tag: tag, Perm: customer.PermEdit, Scope: write, Errors: []int{404, 409},
-		Example: `{"answers":{"name":"confirmed","region":"corrected"},"values":{"region":"广东 深圳"},"rest":"confirmed"}`,
+		Example: `{"version":3,"answers":{"name":"confirmed","region":"corrected"},"values":{"region":"广东 深圳"},"rest":"confirmed"}`,
 		Summary: "Verify a customer's profile", Description: "Every field gets an answer: `confirmed`, `corrected` (its new value in `values`) or `unknown`; `rest` answers for those not named. Fields are named as in `GET /customers/{number}`; those of contacts `contacts.0.phone`, in the order in which they stand there. The next date follows from the level."}, s.verify)
 	api.Handle(a, api.Op{ID: "get-customer-relations", Method: "GET", Path: "/customers/{number}/relations", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a customer's group and relations", Description: "The companies he belongs to as a tree, parents before their subsidiaries, and what other customers are to him. Customers beyond the caller's scope are left out; one that holds the tree together has no number."}, s.relations)
