@@ -61,7 +61,7 @@ func examples(t *testing.T, h *apptest.House) []string {
 			out = append(out, "/tickets/"+number+"/moves/confirm", "/tickets/"+number+"/moves/dispute")
 		}
 	}
-	return append(out, imports(t, h)...)
+	return append(append(out, imports(t, h)...), approvals(t, h)...)
 }
 
 // imports are a table that is being looked at and one that has come in, with

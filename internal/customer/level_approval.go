@@ -87,8 +87,8 @@ type levelWish struct {
 
 // LevelData is the data of LevelAsked and LevelKept: what was wished for.
 type LevelData struct {
-	From Level `json:"from"`
-	To   Level `json:"to"`
+	From Level `json:"old_level"`
+	To   Level `json:"new_level"`
 }
 
 // name is how the customer is called before people who may not see him: a
