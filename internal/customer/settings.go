@@ -19,6 +19,7 @@ type Settings struct {
 	NumberTemplate string  // of customer numbers (CUS-3)
 	RevealReason   bool    // revealing a sensitive value asks why (CUS-17)
 	LevelApproval  []Level // changes to these levels wait for approval (CUS-6)
+	ExportApproval int64   // exports of more rows wait for approval; 0 none does (CUS-18)
 }
 
 // Settings returns what is in force.
@@ -29,7 +30,10 @@ func (s *Service) Settings(ctx context.Context) (st Settings, err error) {
 	if st.RevealReason, err = s.RevealNeedsReason(ctx); err != nil {
 		return st, err
 	}
-	st.LevelApproval, err = s.ApprovedLevels(ctx, s.db().Read())
+	if st.LevelApproval, err = s.ApprovedLevels(ctx, s.db().Read()); err != nil {
+		return st, err
+	}
+	st.ExportApproval, err = s.ExportLimit(ctx)
 	return st, err
 }
 
@@ -45,6 +49,9 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 		}
 		return err
 	}
+	if st.ExportApproval < 0 || st.ExportApproval > 10_000_000 {
+		return fault.Invalidf("customer.invalid").Field("export_approval", "customer.settings.export_approval.range")
+	}
 	st.LevelApproval = slices.DeleteFunc(slices.Clone(Levels), func(l Level) bool { return !slices.Contains(st.LevelApproval, l) })
 	old, err := s.Settings(ctx)
 	if err != nil {
@@ -55,7 +62,8 @@ func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, st Setting
 		for _, f := range []struct {
 			name, field string
 			old, now    any
-		}{{NumberSetting, "number_template", old.NumberTemplate, st.NumberTemplate}, {RevealReasonSetting, "reveal_reason", old.RevealReason, st.RevealReason}} {
+		}{{NumberSetting, "number_template", old.NumberTemplate, st.NumberTemplate}, {RevealReasonSetting, "reveal_reason", old.RevealReason, st.RevealReason},
+			{ExportApprovalSetting, "export_approval", old.ExportApproval, st.ExportApproval}} {
 			if f.old == f.now {
 				continue
 			}

@@ -37,7 +37,7 @@ func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	f := r.Blank("number_template", st.NumberTemplate, "reveal_reason", map[bool]string{true: "1"}[st.RevealReason])
+	f := r.Blank("number_template", st.NumberTemplate, "reveal_reason", map[bool]string{true: "1"}[st.RevealReason], "export_approval", id(st.ExportApproval))
 	for _, l := range st.LevelApproval {
 		f.Values.Add("level_approval", string(l))
 	}
@@ -46,11 +46,15 @@ func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
 
 func (p *pages) setSettings(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
-	st := customer.Settings{NumberTemplate: f.String("number_template"), RevealReason: f.Bool("reveal_reason")}
+	st := customer.Settings{NumberTemplate: f.String("number_template"), RevealReason: f.Bool("reveal_reason"), ExportApproval: f.Int64("export_approval")}
 	for _, l := range f.Strings("level_approval") {
 		st.LevelApproval = append(st.LevelApproval, customer.Level(l))
 	}
-	if err := p.Customers.SetSettings(r.Context(), r.Actor, st); err != nil {
+	err := f.Err()
+	if err == nil {
+		err = p.Customers.SetSettings(r.Context(), r.Actor, st)
+	}
+	if err != nil {
 		return settingsPage.Invalid(w, r, err, f, settingsChrome(r), settingsView{f, levelChoices(r)})
 	}
 	r.Flash(w, "green", "customer.settings.saved")
