@@ -452,3 +452,21 @@ func (s *Service) ContactIDs(ctx context.Context, q db.Querier, id int64) (ids [
 	}
 	return ids, rows.Err()
 }
+
+// Refs names customers, without those who are gone. It knows no scope.
+func Refs(ctx context.Context, q db.Querier, ids []int64) (out []Ref, err error) {
+	var a db.Args
+	rows, err := q.Query(ctx, `SELECT id, number, name, type, level FROM customers WHERE gone = 0 AND id IN (`+a.AddInts(ids)+`) ORDER BY id`, a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("customer: refs: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r Ref
+		if err := rows.Scan(&r.ID, &r.Number, &r.Name, (*string)(&r.Type), (*string)(&r.Level)); err != nil {
+			return nil, fmt.Errorf("customer: refs: %w", err)
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}

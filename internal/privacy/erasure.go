@@ -93,6 +93,9 @@ type Erasure struct {
 	DoneAt  time.Time
 }
 
+// OfDeletion reports whether it carries out a customer's deletion.
+func (e Erasure) OfDeletion() bool { return e.Cause == causeDeletion }
+
 // Done reports whether it is.
 func (e Erasure) Done() bool { return e.Phase == PhaseDone }
 

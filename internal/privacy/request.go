@@ -235,11 +235,11 @@ func (s *Service) Register(ctx context.Context, actor authz.Actor, in RequestInp
 		if in.Identity != "" {
 			identityAt = a.NowMicros()
 		}
-		r = Request{Number: num, Kind: in.Kind, State: Open, Person: w.masked()}
+		r = Request{Number: num, Kind: in.Kind, State: Open, Person: w.masked(), DueAt: workingDays(a.Now, days)}
 		err = a.QueryRow(ctx, `
 			INSERT INTO person_requests (number, kind, person_masked, came_by, words, identity_by, identity_at, due_at, created_by, created_by_name, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
-			r.Number, r.Kind, r.Person, in.CameBy, in.Words, in.Identity, identityAt, db.Micros(workingDays(a.Now, days)), a.Actor.ID, a.Actor.Name, a.NowMicros()).Scan(&r.ID)
+			r.Number, r.Kind, r.Person, in.CameBy, in.Words, in.Identity, identityAt, db.Micros(r.DueAt), a.Actor.ID, a.Actor.Name, a.NowMicros()).Scan(&r.ID)
 		if err != nil {
 			return fmt.Errorf("privacy: register: %w", err)
 		}
@@ -752,4 +752,10 @@ func (s *Service) TicketNumbers(ctx context.Context, ids []int64) ([]string, err
 		}
 	}
 	return out, nil
+}
+
+// CustomerRefs returns the customers that a search has named, of those who are
+// still there.
+func (s *Service) CustomerRefs(ctx context.Context, ids []int64) ([]customer.Ref, error) {
+	return customer.Refs(ctx, s.db().Read(), ids)
 }

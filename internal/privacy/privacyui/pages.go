@@ -46,10 +46,10 @@ type pages struct {
 func Nav() []ui.Nav {
 	const group = "privacy.group"
 	return []ui.Nav{
-		{Key: "person-requests", Href: "/privacy/requests", Icon: "eye-off", LabelKey: "privacy.request.nav", Perm: privacy.PermView, Group: group},
-		{Key: "deletions", Href: "/privacy/deletions", Icon: "trash", LabelKey: "privacy.deletion.nav", Perm: privacy.PermView, Group: group},
-		{Key: "disclosures", Href: "/privacy/disclosures", Icon: "external", LabelKey: "privacy.disclosure.nav", Perm: privacy.PermView, Group: group},
-		{Key: "retention", Href: "/privacy/retention", Icon: "hourglass", LabelKey: "privacy.retention.nav", Perm: privacy.PermManage, Group: group},
+		{Key: "person-requests", Href: "/privacy/requests", Icon: "eye-off", LabelKey: "privacy.request.nav", Perm: privacy.PermView, Menu: true, Group: group},
+		{Key: "deletions", Href: "/privacy/deletions", Icon: "trash", LabelKey: "privacy.deletion.nav", Perm: privacy.PermView, Menu: true, Group: group},
+		{Key: "disclosures", Href: "/privacy/disclosures", Icon: "external", LabelKey: "privacy.disclosure.nav", Perm: privacy.PermView, Menu: true, Group: group},
+		{Key: "retention", Href: "/privacy/retention", Icon: "hourglass", LabelKey: "privacy.retention.nav", Perm: privacy.PermManage, Menu: true, Group: group},
 	}
 }
 

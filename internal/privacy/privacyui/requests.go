@@ -44,7 +44,7 @@ type placeRow struct {
 	Name      string
 	Rows      int
 	Tickets   []string // numbers
-	Customers []int64
+	Customers []customer.Ref
 }
 
 type requestView struct {
@@ -68,7 +68,7 @@ var (
 	newRequestPage = ui.NewPage[newRequestView](files, "request_new.html").Sample(newRequestView{Form: &web.Form{}, Rights: []ui.Option{{Value: "access", Label: "x"}}})
 	requestPage    = ui.NewPage[requestView](files, "request.html").Sample(
 		requestView{R: aRequest, Late: true, CanManage: true, Form: &web.Form{}, People: []personRow{{PersonHit: customer.PersonHit{Customer: customer.Ref{ID: 1, Name: "n", Number: "C1"}, Phone: "138"}, Field: "customers", Value: "1", Label: "l", By: []string{"phone"}, Checked: true}},
-			Places: []placeRow{{"p", 3, []string{"T1"}, []int64{1}}}, Downloads: 2},
+			Places: []placeRow{{"p", 3, []string{"T1"}, []customer.Ref{{ID: 1, Number: "C1"}}}}, Downloads: 2},
 		requestView{R: privacy.Request{Kind: privacy.Access, State: privacy.Open, Working: "find"}, CanManage: true, Form: &web.Form{}},
 		requestView{R: privacy.Request{Kind: privacy.Erase, State: privacy.Running, Working: "erase"}, CanManage: true, Form: &web.Form{}, Phase: "p"},
 		requestView{R: privacy.Request{Kind: privacy.Correct, State: privacy.Open, IdentityAt: time.Unix(1, 0), Found: &privacy.Found{}, Failure: "privacy.request.failed"}, CanManage: true, Form: &web.Form{}},
@@ -117,7 +117,7 @@ func (p *pages) register(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return newRequestPage.Invalid(w, r, err, f, chrome(r, "person-requests", r.T("privacy.request.new")), p.newView(r, f))
 	}
-	r.Flash(w, "green", "privacy.request.done", q.Number)
+	r.Flash(w, "green", "privacy.request.done", q.DueAt.In(r.Location()).Format("2006-01-02"))
 	return r.SeeOther(w, "/privacy/requests/%d", q.ID)
 }
 
@@ -160,7 +160,10 @@ func (p *pages) view(r *web.Request, f *web.Form) (v requestView, err error) {
 		v.People = append(v.People, x)
 	}
 	for _, pl := range q.Found.Places {
-		row := placeRow{Name: placeName(r.Lang, pl.Name), Rows: pl.Rows, Customers: pl.Customers}
+		row := placeRow{Name: placeName(r.Lang, pl.Name), Rows: pl.Rows}
+		if row.Customers, err = p.s.CustomerRefs(r.Context(), pl.Customers); err != nil {
+			return v, err
+		}
 		if row.Tickets, err = p.s.TicketNumbers(r.Context(), pl.Tickets); err != nil {
 			return v, err
 		}
@@ -310,7 +313,11 @@ func (p *pages) proof(w http.ResponseWriter, r *web.Request) error {
 	for _, pl := range e.Report.Texts {
 		v.Places = append(v.Places, placeRow{Name: placeName(r.Lang, pl.Name), Rows: pl.Rows})
 	}
-	return proofPage.Render(w, r, chrome(r, "person-requests", r.T("privacy.proof.title")), v)
+	key := "person-requests"
+	if e.OfDeletion() {
+		key = "deletions"
+	}
+	return proofPage.Render(w, r, chrome(r, key, r.T("privacy.proof.title")), v)
 }
 
 // actorName says a part of the program that is named by its key.

@@ -25,7 +25,7 @@ type Nav struct {
 	Perm     authz.Permission // "" or web.SignedIn: everybody signed in
 	Letter   string           // g and this letter lead there
 	Menu     bool             // not on the rail but in the palette and the person's menu
-	Group    string           // locale key: entries of a group share one place on the rail and are tabs of each other
+	Group    string           // locale key: entries of a group share one place on the rail, or with Menu in the menu, and are tabs of each other
 	// Count returns how much waits there for the reader, at most 100; it is shown
 	// on the rail and drawn again when a live message of topic Live comes. May be nil.
 	Count func(ctx context.Context, a authz.Actor) int
@@ -303,7 +303,7 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 	}
 	var palette []entry
 	var groups []string
-	members := map[string][]navView{}
+	members, rare := map[string][]navView{}, map[string]bool{}
 	for _, n := range s.Actions {
 		if n.may(r.Actor) {
 			palette = append(palette, entry{r.T(n.LabelKey), n.Href, n.Letter})
@@ -320,6 +320,7 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 		case n.Group != "":
 			if !slices.Contains(groups, n.Group) {
 				groups = append(groups, n.Group)
+				rare[n.Group] = n.Menu
 			}
 			members[n.Group] = append(members[n.Group], nv)
 		case n.Menu:
@@ -331,7 +332,11 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 	for _, g := range groups {
 		ms := members[g]
 		here := slices.ContainsFunc(ms, func(m navView) bool { return m.Current })
-		v.Rail = append(v.Rail, navView{Href: ms[0].Href, Label: r.T(g), Icon: Icon("settings"), Current: here})
+		if rare[g] {
+			v.More = append(v.More, navView{Href: ms[0].Href, Label: r.T(g), Icon: ms[0].Icon, Current: here})
+		} else {
+			v.Rail = append(v.Rail, navView{Href: ms[0].Href, Label: r.T(g), Icon: Icon("settings"), Current: here})
+		}
 		if here {
 			v.Tabs = ms
 		}
