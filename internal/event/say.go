@@ -23,3 +23,12 @@ func Say(l i18n.Lang, kind string, args []string) string {
 	s := i18n.T(l, "event."+kind, vs...)
 	return strings.TrimSpace(strings.NewReplacer("（）", "", " ()", "").Replace(s))
 }
+
+// Sentence says the event in l, with the arguments it keeps under "args".
+func (s Stored) Sentence(l i18n.Lang) string {
+	var d struct {
+		Args []string `json:"args"`
+	}
+	_ = s.Decode(&d) // no arguments, or the room keeps something else under this name
+	return Say(l, s.Kind, d.Args)
+}

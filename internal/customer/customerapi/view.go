@@ -10,7 +10,6 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/field/fieldapi"
-	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/web"
@@ -167,7 +166,7 @@ func item(ctx context.Context, i customer.Item) Entry {
 }
 
 func fact(ctx context.Context, i customer.Item, e event.Stored) Entry {
-	v := Entry{At: api.At(ctx, i.At), Kind: "change", Author: e.ActorName, ByUs: e.ActorKind == "user", Event: e.Kind, Sentence: i18n.T(web.From(ctx).Lang, "event."+e.Kind), Reason: e.Reason}
+	v := Entry{At: api.At(ctx, i.At), Kind: "change", Author: e.ActorName, ByUs: e.ActorKind == "user", Event: e.Kind, Sentence: e.Sentence(web.From(ctx).Lang), Reason: e.Reason}
 	for _, c := range i.Changes() {
 		v.Changes = append(v.Changes, Change{c.Field, c.Old, c.New, c.Of})
 	}

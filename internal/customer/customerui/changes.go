@@ -49,7 +49,7 @@ func (p *pages) fillChanges(r *web.Request, v *showView) error {
 		}
 		switch c := l.Change; c.Field {
 		case "":
-			x.Kind = r.T("event." + l.Stored.Kind)
+			x.Kind = l.Stored.Sentence(r.Lang)
 		case "tags":
 			x.changeView = changeView{Field: r.T("customer.tag"), Old: c.Old, New: c.New}
 		default:

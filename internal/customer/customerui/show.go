@@ -490,7 +490,7 @@ func line(r *web.Request, i customer.Item) lineView {
 		return l
 	}
 	e := i.Event
-	l := lineView{ID: "f" + id(e.ID), Who: e.ActorName, Kind: r.T("event." + e.Kind), Reason: e.Reason, At: i, Icon: ui.Icon("history")}
+	l := lineView{ID: "f" + id(e.ID), Who: e.ActorName, Kind: e.Sentence(r.Lang), Reason: e.Reason, At: i, Icon: ui.Icon("history")}
 	if e.ActorKind == authz.Worker {
 		l.Who = authz.SystemName(r.Lang, e.ActorName)
 	}
