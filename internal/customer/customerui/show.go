@@ -516,7 +516,7 @@ func line(r *web.Request, i customer.Item) lineView {
 
 // say translates the codes a change may hold.
 func say(r *web.Request, c event.Change, v string) string {
-	prefix := map[string]string{"level": "customer.level.", "source": "customer.source.", "contact.gender": "customer.gender.", "contact.primary": "customer.value."}[c.Field]
+	prefix := map[string]string{"level": "customer.level.", "source": "customer.source.", "contact.gender": "customer.gender.", "contact.role": "customer.role.", "grade": "customer.grade.", "stage": "customer.stage.", "contact.primary": "customer.value."}[c.Field]
 	switch {
 	case v == "":
 		return ""
