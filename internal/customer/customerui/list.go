@@ -208,7 +208,8 @@ type listView struct {
 	CanNew   bool
 	CanTag   bool
 	CanEdit  bool
-	CanMove  bool // export
+	CanMove  bool   // export
+	Twins    string // how many suspected duplicates wait for the reader; "" none
 	// Addresses with the same state.
 	ToFilter, ToColumns, ToView, ToExport, ToAll, ToClear string
 
@@ -219,7 +220,7 @@ var sampleRow = listRow{sample, []cell{{Code: "name", Text: "x"}, {Code: "contac
 	{Code: "time", At: time.Unix(1.7e9, 0), Label: "x"}, {Code: "verify", At: time.Unix(1.7e9, 0), Label: "x"}, {Text: "x", Label: "x"}, {Text: "x", Href: "https://a.cn", Label: "x"}}}
 
 var listPage = ui.NewPage[listView](files, "list.html").Sample(
-	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Tags: []ui.Option{{Value: "1", Label: "x"}},
+	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Pager: ui.Pager{Next: "/x"}, Tabs: []tab{{"all", "x", "/x", "9", true}, {"2", "y", "/y", "", false}}, Lazy: "/x", Count: "999+", Many: true, Says: []string{"a", "b"}, Own: "{}", ToAll: "/x", HasQuery: true},
 	listView{Rows: []listRow{sampleRow}, Searched: true},
 	listView{Searched: true, CanNew: true}, listView{Filtered: true}, listView{Problem: "x"})
@@ -256,6 +257,9 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	v.Lazy = st.href("/customers/counts")
+	if v.Twins, err = p.suspicions(r); err != nil {
+		return err
+	}
 	v.Types = options(r, "customer.type.", customer.Types)
 	v.Levels = options(r, "customer.level.", customer.Levels)
 	v.Stages = options(r, "customer.stage.", customer.Stages)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"bihuan/internal/cnid"
 	"bihuan/internal/customer"
@@ -129,9 +131,62 @@ func (p *pages) follow(show func(w http.ResponseWriter, r *web.Request) error) f
 	}
 }
 
+// suspectedCounts keeps for a minute how many pairs wait for each reader: the
+// list of customers says it every time.
+type suspectedCounts struct {
+	mu sync.Mutex
+	of map[int64]suspectedCount
+}
+
+type suspectedCount struct {
+	n  int
+	at time.Time
+}
+
+// mostSuspected is how far pairs are counted.
+const mostSuspected = 100
+
+// suspicions is how many suspected duplicates wait for the reader, as text.
+func (p *pages) suspicions(r *web.Request) (string, error) {
+	if !r.Actor.Can(customer.PermMerge) {
+		return "", nil
+	}
+	c := &p.suspected
+	c.mu.Lock()
+	k, ok := c.of[r.Actor.ID]
+	c.mu.Unlock()
+	if now := r.Now(); !ok || now.Sub(k.at) > time.Minute || now.Before(k.at) {
+		n, err := p.Customers.CountPairs(r.Context(), r.Actor, mostSuspected)
+		if err != nil {
+			return "", err
+		}
+		k = suspectedCount{n, now}
+		c.mu.Lock()
+		if c.of == nil || len(c.of) > 10000 {
+			c.of = map[int64]suspectedCount{}
+		}
+		c.of[r.Actor.ID] = k
+		c.mu.Unlock()
+	}
+	switch {
+	case k.n == 0:
+		return "", nil
+	case k.n >= mostSuspected:
+		return strconv.Itoa(mostSuspected-1) + "+", nil
+	}
+	return strconv.Itoa(k.n), nil
+}
+
+// forget makes the count of the reader be taken anew.
+func (c *suspectedCounts) forget(id int64) {
+	c.mu.Lock()
+	delete(c.of, id)
+	c.mu.Unlock()
+}
+
 func mergeChrome(r *web.Request, title string, crumbs ...ui.Crumb) ui.Chrome {
 	c := chrome(r, title, append([]ui.Crumb{{Label: r.T("merge.list.title"), Href: "/customers/duplicates"}}, crumbs...)...)
-	c.Nav, c.Assets = "duplicates", append(c.Assets, "merge.css")
+	c.Nav, c.Assets = "customers", append(c.Assets, "merge.css")
 	return c
 }
 
@@ -143,7 +198,7 @@ func (p *pages) duplicatesView(r *web.Request) (v duplicatesView, err error) {
 	}
 	v.Sureness, v.Reasons = options(r, "merge.sure.", customer.Sureness), options(r, "merge.by.", customer.PairReasons)
 	v.Types = options(r, "customer.type.", customer.Types)
-	v.Back = r.CurrentURL().RequestURI()
+	v.Back = r.URL.RequestURI()
 	for _, k := range []string{"person", "branch", "shared", "family"} {
 		v.Whys = append(v.Whys, r.T("merge.apart.usual."+k))
 	}
@@ -247,6 +302,7 @@ func (p *pages) tellApart(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	p.suspected.forget(r.Actor.ID)
 	r.Flash(w, "green", "merge.apart.done")
 	return r.SeeOther(w, "%s", backTo(f))
 }
@@ -402,9 +458,8 @@ func (p *pages) merge(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	in := customer.MergeInput{Keep: f.ID("keep"), Drop: f.ID("drop"), KeepVersion: f.Int64("keep_version"), DropVersion: f.Int64("drop_version"), Choices: choicesOf(f), Reason: f.Get("reason")}
 	err := f.Err()
-	var id int64
 	if err == nil {
-		id, err = p.Customers.Merge(r.Context(), r.Actor, in)
+		_, err = p.Customers.Merge(r.Context(), r.Actor, in)
 	}
 	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) {
 		v, verr := p.mergeView(r, f, in.Keep, in.Drop)
@@ -416,11 +471,11 @@ func (p *pages) merge(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	p.suspected.forget(r.Actor.ID)
 	r.Flash(w, "green", "merge.done", int(customer.UndoFor.Hours()/24))
 	if f.Get("from") == "list" {
 		return r.SeeOther(w, "/customers/duplicates")
 	}
-	_ = id
 	return r.SeeOther(w, "/customers/%d", in.Keep)
 }
 

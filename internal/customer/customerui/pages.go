@@ -82,11 +82,14 @@ type Config struct {
 	PermTicket       authz.Permission
 }
 
-type pages struct{ Config }
+type pages struct {
+	Config
+	suspected suspectedCounts
+}
 
 // Routes adds the pages.
 func Routes(rt *web.Router, c Config) {
-	p := &pages{c}
+	p := &pages{Config: c}
 	p.listRoutes(rt)
 	rt.Handle("GET /customers/suggest", customer.PermView, p.suggest, web.JSON())
 	rt.Handle("GET /customers/new", customer.PermCreate, p.showNew)
