@@ -142,6 +142,9 @@ func TestMessySheet(t *testing.T) {
 				default:
 					counts[strings.SplitN(o, " ", 2)[0]]++
 				}
+				if strings.HasSuffix(m.Doubtful[i], "exchanged") && (!strings.HasPrefix(o, "已导入，请留意") || !strings.Contains(o, "填反了")) {
+					t.Errorf("line %d (%s): %q", line, m.Doubtful[i], o)
+				}
 				if fault := m.Doubtful[i]; fault != "" && (!strings.Contains(o, " ") || strings.HasPrefix(o, "已导入 ")) {
 					t.Errorf("line %d (%s) is not doubted: %q", line, fault, o)
 				}

@@ -57,30 +57,40 @@ func looksLikeName(s string) bool {
 // telephone number where a name belongs, and the name where the number does. The
 // row is marked.
 func (r *rowReader) unswap() {
-	place := func(f Field) int { return slices.Index(r.cells.layout.Fields, f) }
 	at := func(i int) string {
 		if i < 0 || i >= len(r.row) {
 			return ""
 		}
 		return r.row[i]
 	}
-	phone := place(fPhone)
-	if phone < 0 || !looksLikeName(at(phone)) && clean(at(phone)) != "" {
-		return
+	phone, free := -1, -1 // a column of numbers that holds a name, one that holds nothing
+	for i, f := range r.cells.layout.Fields {
+		switch {
+		case f != fPhone:
+		case looksLikePhone(at(i)):
+			return
+		case looksLikeName(at(i)) && phone < 0:
+			phone = i
+		case clean(at(i)) == "" && free < 0:
+			free = i
+		}
 	}
 	for _, f := range []Field{fName, fContact} {
-		i := place(f)
+		i := slices.Index(r.cells.layout.Fields, f)
 		if i < 0 || !looksLikePhone(at(i)) {
 			continue
 		}
-		if f == fName && !looksLikeName(at(phone)) {
-			continue // then the name is missing, which is said
+		to := phone
+		if to < 0 {
+			if to = free; f == fName || to < 0 {
+				continue // then the name is missing, which is said
+			}
 		}
 		r.row = slices.Clone(r.row)
-		for len(r.row) <= phone {
+		for len(r.row) <= to {
 			r.row = append(r.row, "")
 		}
-		r.row[i], r.row[phone] = r.row[phone], r.row[i]
+		r.row[i], r.row[to] = r.row[to], r.row[i]
 		r.warn("importer.warn.swapped", r.label(f), r.label(fPhone))
 		return
 	}

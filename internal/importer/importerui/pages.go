@@ -28,7 +28,7 @@ import (
 	"bihuan/internal/web/ui"
 )
 
-//go:embed *.html
+//go:embed *.html *.css
 var files embed.FS
 
 // The colours of states and results.
@@ -73,6 +73,19 @@ type columnView struct {
 
 // Names returns a sentence about a row in the language of the view.
 func (v importView) Say(l importer.Line) string { return l.Say(v.Lang) }
+
+// Step is how far an import is: 1 columns, 2 tried, 3 done.
+func (v importView) Step() int {
+	switch v.State {
+	case importer.Draft, importer.Checking:
+		return 1
+	case importer.Checked, importer.Running:
+		return 2
+	}
+	return 3
+}
+
+var _ = ui.AddAssets(files, "import.css")
 
 var (
 	listPage   = ui.NewPage[listView](files, "list.html").Sample(sampleList())
@@ -301,7 +314,7 @@ func (p *pages) preview(r *web.Request, v *importView) error {
 }
 
 func chrome(r *web.Request, v importView) ui.Chrome {
-	return ui.Chrome{Title: v.Name, Nav: "imports", Crumbs: append(crumbs(r), ui.Crumb{Label: v.Name})}
+	return ui.Chrome{Title: v.Name, Nav: "imports", Assets: []string{"import.css"}, Crumbs: append(crumbs(r), ui.Crumb{Label: v.Name})}
 }
 
 func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
