@@ -231,7 +231,12 @@ type mapNode struct {
 func (n mapNode) TextX() int { return n.X + n.W/2 }
 
 // TextY is the base line of the name.
-func (n mapNode) TextY() int { return n.Y + n.H/2 - 2 }
+func (n mapNode) TextY() int {
+	if n.Note == "" {
+		return n.Y + n.H/2 + 4
+	}
+	return n.Y + n.H/2 - 2
+}
 
 // NoteY is the base line of the note.
 func (n mapNode) NoteY() int { return n.Y + n.H/2 + 13 }
