@@ -25,5 +25,6 @@ func (a *App) customerNotes(ctx context.Context, actor authz.Actor, lang i18n.La
 		}
 		out = append(out, n)
 	}
-	return out, nil
+	more, err := a.restrictionNotes(ctx, actor, lang, c.ID)
+	return append(out, more...), err
 }

@@ -689,7 +689,16 @@ type Restriction struct {
 // Restrictions returns those of a customer the caller has checked to be in the
 // reader's view.
 func (s *Service) Restrictions(ctx context.Context, customerID int64) ([]Restriction, error) {
-	rows, err := s.db().Read().Query(ctx, `SELECT customer_id, kind, request_id, since FROM restrictions WHERE customer_id = $1 ORDER BY kind`, customerID)
+	return s.restrictionsWhere(ctx, `customer_id = $1`, customerID)
+}
+
+// RestrictionsBy returns those a request has brought, of those that still hold.
+func (s *Service) RestrictionsBy(ctx context.Context, requestID int64) ([]Restriction, error) {
+	return s.restrictionsWhere(ctx, `request_id = $1`, requestID)
+}
+
+func (s *Service) restrictionsWhere(ctx context.Context, where string, id int64) ([]Restriction, error) {
+	rows, err := s.db().Read().Query(ctx, `SELECT customer_id, kind, request_id, since FROM restrictions WHERE `+where+` ORDER BY customer_id, kind`, id)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: restrictions: %w", err)
 	}

@@ -57,6 +57,13 @@ type requestView struct {
 	Downloads int
 	Phase     string // of an erasure under way, in words
 	Erasure   *privacy.Erasure
+	Restricts []restrictRow
+}
+
+// restrictRow is a customer whose data must not be used because of the request.
+type restrictRow struct {
+	privacy.Restriction
+	Number string
 }
 
 var aRequest = privacy.Request{ID: 1, Number: "GR1", Kind: privacy.Erase, State: privacy.Open, Person: "张*", CameBy: "phone", Words: "w", DueAt: time.Unix(9, 0), CreatedName: "n", CreatedAt: time.Unix(1, 0),
@@ -73,7 +80,8 @@ var (
 		requestView{R: privacy.Request{Kind: privacy.Erase, State: privacy.Running, Working: "erase"}, CanManage: true, Form: &web.Form{}, Phase: "p"},
 		requestView{R: privacy.Request{Kind: privacy.Correct, State: privacy.Open, IdentityAt: time.Unix(1, 0), Found: &privacy.Found{}, Failure: "privacy.request.failed"}, CanManage: true, Form: &web.Form{}},
 		requestView{R: privacy.Request{Kind: privacy.Restrict, State: privacy.Open, IdentityAt: time.Unix(1, 0), Found: &privacy.Found{}}, CanManage: true, Form: &web.Form{}},
-		requestView{R: privacy.Request{Kind: privacy.Erase, State: privacy.Done, Outcome: "o", ClosedByName: "n", ClosedAt: time.Unix(4, 0), ErasureID: 3}, Form: &web.Form{}, Erasure: &privacy.Erasure{ID: 3, Hash: "h"}})
+		requestView{R: privacy.Request{Kind: privacy.Erase, State: privacy.Done, Outcome: "o", ClosedByName: "n", ClosedAt: time.Unix(4, 0), ErasureID: 3}, Form: &web.Form{}, Erasure: &privacy.Erasure{ID: 3, Hash: "h"}},
+		requestView{R: privacy.Request{Kind: privacy.Restrict, State: privacy.Done}, Form: &web.Form{}, CanManage: true, Restricts: []restrictRow{{privacy.Restriction{CustomerID: 1, Kind: privacy.Restrict, Since: time.Unix(1, 0)}, "C1"}}})
 )
 
 func (p *pages) requests(w http.ResponseWriter, r *web.Request) error {
@@ -144,6 +152,21 @@ func (p *pages) view(r *web.Request, f *web.Form) (v requestView, err error) {
 			return v, err
 		}
 		v.Downloads = len(ds)
+	}
+	if q.State == privacy.Done && (q.Kind == privacy.Restrict || q.Kind == privacy.Withdraw) {
+		rs, err := p.s.RestrictionsBy(r.Context(), id)
+		if err != nil {
+			return v, err
+		}
+		for _, x := range rs {
+			refs, err := p.s.CustomerRefs(r.Context(), []int64{x.CustomerID})
+			if err != nil {
+				return v, err
+			}
+			for _, c := range refs {
+				v.Restricts = append(v.Restricts, restrictRow{x, c.Number})
+			}
+		}
 	}
 	if q.Found == nil || !v.CanManage {
 		return v, nil
