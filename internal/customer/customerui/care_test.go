@@ -100,7 +100,7 @@ func TestVerificationPages(t *testing.T) {
 		t.Errorf("done: %d %s", code, h.Get("Location"))
 	}
 	_, body, _ = s.do("agent", fmt.Sprintf("/customers/%d/standing", id), nil)
-	has(t, "history", body, "更正", "与黎总监电话核对", "更正 1 项")
+	has(t, "history", body, "有更正", "与黎总监电话核对", "更正 1 项")
 	for who, want := range map[string]int{"stranger": http.StatusNotFound, "auditor": http.StatusForbidden} {
 		if code, _, _ := s.do(who, path, nil); code != want {
 			t.Errorf("%s gets %d, want %d", who, code, want)
