@@ -88,7 +88,7 @@ func Append(ctx context.Context, tx *db.Tx, actor authz.Actor, action string, e 
 		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, salt)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		tx.NowMicros(), e.Kind, e.Subject.Type, e.Subject.ID, string(actor.Kind), actor.ID, actor.Name, action,
-		actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data), newSalt())
+		actor.IP, actor.Session, actor.UserAgent, masked(e.Reason), string(data), newSalt())
 	if err != nil {
 		return fmt.Errorf("event: record %s: %w", e.Kind, err)
 	}

@@ -25,7 +25,7 @@ func AppendAll(ctx context.Context, tx *db.Tx, actor authz.Actor, action string,
 			}
 		}
 		values = append(values, tx.NowMicros(), e.Kind, e.Subject.Type, e.Subject.ID, string(actor.Kind), actor.ID, actor.Name, action,
-			actor.IP, actor.Session, actor.UserAgent, e.Reason, string(data), newSalt())
+			actor.IP, actor.Session, actor.UserAgent, masked(e.Reason), string(data), newSalt())
 	}
 	err := tx.InsertMany(ctx, `
 		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, salt)`, "", width, values)
