@@ -336,6 +336,9 @@ func TestMergeMeanwhile(t *testing.T) {
 		if _, err := h.Customers.Update(ctx, admin, a.ID, now.Version, in, "更名"); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := h.Tickets.Note(ctx, admin, old.ID, "said meanwhile", nil, nil); err != nil {
+			t.Fatal(err)
+		}
 		plan, err := h.Customers.PlanUndo(ctx, admin, id)
 		if err != nil || plan.Problem != nil || plan.Since["tickets"] != 1 {
 			t.Fatalf("plan %+v %v", plan, err)
@@ -359,6 +362,10 @@ func TestMergeMeanwhile(t *testing.T) {
 			if err := h.DB.Read().QueryRow(ctx, `SELECT customer_id, contact_id FROM tickets WHERE id = $1`, x.id).Scan(&customerID, &contact); err != nil || customerID != x.customer || contact != x.contact {
 				t.Errorf("ticket %d is with %d (contact %d), want %d (%d): %v", x.id, customerID, contact, x.customer, x.contact, err)
 			}
+		}
+		var whose int64
+		if err := h.DB.Read().QueryRow(ctx, `SELECT customer_id FROM entries WHERE body = 'said meanwhile'`).Scan(&whose); err != nil || whose != b.ID {
+			t.Errorf("what was said on a ticket that went back is with %d: %v", whose, err)
 		}
 		if _, err := h.Customers.Unmerge(ctx, admin, id); !fault.Is(err, fault.Conflict) {
 			t.Errorf("twice: %v", err)

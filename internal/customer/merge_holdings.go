@@ -177,3 +177,13 @@ func (s *Service) afterMerge(ctx context.Context, a *action.Action, m Moved) err
 	}
 	return nil
 }
+
+// SetBusiness sets the counts of a customer's tickets and ratings to what they
+// are, after his tickets have moved.
+func SetBusiness(ctx context.Context, tx *db.Tx, b Business) error {
+	_, err := tx.Exec(ctx, `UPDATE customers SET open_tickets = $1, total_tickets = $2, ratings = $3, rating_sum = $4 WHERE id = $5`, b.Open, b.Total, b.Ratings, b.RatingSum, b.ID)
+	if err != nil {
+		return fmt.Errorf("customer: business of %d: %w", b.ID, err)
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
+	"bihuan/internal/journal"
 )
 
 func init() {
@@ -35,24 +36,34 @@ func customersMerged(ctx context.Context, a *action.Action, m customer.Moved) er
 			if err != nil {
 				return err
 			}
+			gone, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE customer_id = $1 AND parent_id IS NOT NULL ORDER BY id`, m.Drop)
+			if err != nil {
+				return err
+			}
 			b = db.Args{Values: slices.Clone(args)}
-			_, err = a.Exec(ctx, `
-				UPDATE entries SET customer_id = `+b.Add(m.Drop)+`
-				WHERE  customer_id = `+b.Add(m.Keep)+` AND ticket_id IN (SELECT t.id FROM tickets t WHERE t.customer_id = `+b.Add(m.Drop)+` AND (t.id IN (`+in+`) OR t.parent_id IN (`+in+`)))`, b.Values...)
-			return err
+			back, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE id IN (`+in+`) AND customer_id = `+b.Add(m.Drop), b.Values...)
+			if err != nil {
+				return err
+			}
+			return journal.FollowTickets(ctx, a.Tx, append(back, gone...), m.Keep, m.Drop)
 		})
 		if err != nil {
 			return fmt.Errorf("ticket: merged customers: %w", err)
 		}
 	}
 	for _, id := range whose {
-		if _, err := a.Exec(ctx, `
-			UPDATE customers SET
-				open_tickets  = (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = customers.id AND t.parent_id IS NULL AND t.is_open = 1),
-				total_tickets = (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = customers.id AND t.parent_id IS NULL),
-				ratings       = (SELECT COUNT(*) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = customers.id AND t.parent_id IS NULL AND r.stars > 0),
-				rating_sum    = (SELECT COALESCE(SUM(r.stars), 0) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = customers.id AND t.parent_id IS NULL)
-			WHERE id = $1`, id); err != nil {
+		var n customer.Business
+		err := a.QueryRow(ctx, `
+			SELECT (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = $1 AND t.parent_id IS NULL AND t.is_open = 1),
+			       (SELECT COUNT(*) FROM tickets t WHERE t.customer_id = $2 AND t.parent_id IS NULL),
+			       (SELECT COUNT(*) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = $3 AND t.parent_id IS NULL AND r.stars > 0),
+			       (SELECT COALESCE(SUM(r.stars), 0) FROM ratings r JOIN tickets t ON t.id = r.ticket_id WHERE t.customer_id = $4 AND t.parent_id IS NULL)`,
+			id, id, id, id).Scan(&n.Open, &n.Total, &n.Ratings, &n.RatingSum)
+		if err == nil {
+			n.ID = id
+			err = customer.SetBusiness(ctx, a.Tx, n)
+		}
+		if err != nil {
 			return fmt.Errorf("ticket: merged customers: %w", err)
 		}
 	}
