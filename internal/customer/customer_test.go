@@ -27,7 +27,7 @@ import (
 
 // world is two departments with an agent each, a salesman and a head.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	d     *db.DB
 	clock *clock.Fake
@@ -47,7 +47,7 @@ func each(t *testing.T, f func(t *testing.T, w *world)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) { f(t, newWorld(t, d, c)) })
 }
 
-func newWorld(t *testing.T, d *db.DB, c *clock.Fake) *world {
+func newWorld(t testing.TB, d *db.DB, c *clock.Fake) *world {
 	t.Helper()
 	keys, err := crypt.New()
 	if err != nil {

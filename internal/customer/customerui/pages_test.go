@@ -33,11 +33,11 @@ func TestPages(t *testing.T) { uitest.Pages(t) }
 
 // site is the pages over HTTP; who asks is the actor named in the header As.
 type site struct {
-	t      *testing.T
-	ctx    context.Context
-	d      *db.DB
-	s      *customer.Service
-	files  *blob.Files
+	t     *testing.T
+	ctx   context.Context
+	d     *db.DB
+	s     *customer.Service
+	files *blob.Files
 
 	follower *event.Follower
 
