@@ -125,6 +125,27 @@ func TestLevelApproval(t *testing.T) {
 			t.Errorf("bulk: %+v", b.Counts)
 		}
 
+		// Many at once, from the desk; what has changed meanwhile is left.
+		r, _, err = h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID))
+		must(err)
+		many := url.Values{"decision": {"refuse"}, "pick": {strconv.FormatInt(r.ID, 10) + "." + strconv.FormatInt(r.Version, 10)}}
+		h.Call("POST", "/approvals/decisions", many.Encode(), cookie)
+		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID)); !open {
+			t.Error("refused many without a word")
+		}
+		stale := url.Values{"decision": {"approve"}, "pick": {strconv.FormatInt(r.ID, 10) + ".99"}}
+		h.Call("POST", "/approvals/decisions", stale.Encode(), cookie)
+		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID)); !open {
+			t.Error("approved what nobody had seen")
+		}
+		many.Set("decision", "approve")
+		if w := h.Call("POST", "/approvals/decisions", many.Encode(), cookie); w.Code != 303 {
+			t.Errorf("many: %d", w.Code)
+		}
+		if d, err = h.Customers.Get(ctx, customer.View(admin), d.ID); err != nil || d.Level != customer.Strategic {
+			t.Errorf("level after consent to many: %s %v", d.Level, err)
+		}
+
 		// The rules, in the browser.
 		root := h.Cookie(authz.RoleAdmin)
 		for _, path := range []string{"/admin/approvals", "/admin/approvals/level", "/approvals?tab=all", "/approvals?tab=mine", "/admin/customers"} {

@@ -11,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/event"
+	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/org"
 	"bihuan/internal/web"
@@ -124,6 +126,7 @@ func Routes(rt *web.Router, s *approval.Service, o *org.Service) {
 	p := &pages{s, o}
 	rt.Handle("GET  /approvals", approval.PermUse, p.list)
 	rt.Handle("GET  /approvals/{id}", web.SignedIn, p.show)
+	rt.Handle("POST /approvals/decisions", approval.PermUse, p.decideMany)
 	rt.Handle("POST /approvals/{id}/decision", approval.PermUse, p.decide)
 	rt.Handle("POST /approvals/{id}/withdrawal", approval.PermUse, p.withdraw)
 	rt.Handle("GET  /admin/approvals", org.PermSettings, p.rules)
@@ -353,6 +356,47 @@ func (p *pages) decide(w http.ResponseWriter, r *web.Request) error {
 		r.Flash(w, "amber", "approval.done.refused", x.Title)
 	}
 	return r.SeeOther(w, "/approvals/%d", id)
+}
+
+// decideMany takes one decision on all that were ticked, each at the version that
+// was shown. Those that have changed meanwhile are left for a second look.
+func (p *pages) decideMany(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	d := approval.Decision{Approve: f.Choice("decision", "approve", "refuse") == "approve", Comment: f.String("comment")}
+	picked := f.Strings("pick")
+	if err := f.Err(); err != nil {
+		return err
+	}
+	if !d.Approve && utf8.RuneCountInString(strings.TrimSpace(d.Comment)) < 2 {
+		r.Flash(w, "red", "approval.comment_required")
+		return r.SeeOther(w, "/approvals")
+	}
+	done, left := 0, 0
+	for _, x := range picked[:min(len(picked), pageSize)] {
+		number, version, _ := strings.Cut(x, ".")
+		id, _ := strconv.ParseInt(number, 10, 64)
+		d.Version, _ = strconv.ParseInt(version, 10, 64)
+		_, err := p.s.Decide(r.Context(), r.Actor, id, d)
+		switch _, refused := fault.As(err); {
+		case err == nil:
+			done++
+		case refused:
+			left++
+		default:
+			return err
+		}
+	}
+	switch {
+	case done+left == 0:
+		r.Flash(w, "amber", "approval.many.none")
+	case left > 0:
+		r.Flash(w, "amber", "approval.many.left", done, left)
+	case d.Approve:
+		r.Flash(w, "green", "approval.many.approved", done)
+	default:
+		r.Flash(w, "amber", "approval.many.refused", done)
+	}
+	return r.SeeOther(w, "/approvals")
 }
 
 func (p *pages) withdraw(w http.ResponseWriter, r *web.Request) error {
