@@ -62,20 +62,6 @@ type Group struct {
 	More        bool        // there are more than are shown
 }
 
-// What a merge moves; what was suggested for the other profile is forgotten.
-func init() {
-	Holds(
-		Holding{Table: "customer_stages", Customer: "customer_id", Since: "at"},
-		Holding{Table: "verifications", Customer: "customer_id", Since: "at"},
-		Holding{Table: "customer_relations", Customer: "from_id", Unique: []string{"to_id", "kind"}},
-		Holding{Table: "customer_relations", Customer: "to_id", Unique: []string{"from_id", "kind"}},
-		Holding{Table: "contact_moves", Customer: "customer_id", Since: "at"},
-		Holding{Table: "contact_moves", Customer: "other_customer_id", Where: "other_customer_id > 0"},
-		Holding{Table: "contact_moves", Contact: "contact_id"},
-		Holding{Table: "contact_moves", Contact: "other_contact_id", Where: "other_contact_id > 0"},
-	)
-}
-
 const (
 	maxGroup = 200
 	maxDepth = 20
