@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func examples(t *testing.T, h *apptest.House) []string {
 			out = append(out, "/tickets/"+number+"/moves/confirm", "/tickets/"+number+"/moves/dispute")
 		}
 	}
-	return append(append(out, imports(t, h)...), approvals(t, h)...)
+	return slices.Concat(out, imports(t, h), approvals(t, h), attached(t, h), made(t, h))
 }
 
 // imports are a table that is being looked at and one that has come in, with
@@ -83,7 +84,10 @@ func imports(t *testing.T, h *apptest.House) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, "/imports/"+strconv.FormatInt(i.ID, 10))
+		at := "/imports/" + strconv.FormatInt(i.ID, 10)
+		if out = append(out, at); start {
+			out = append(out, at+"/result")
+		}
 	}
 	return out
 }

@@ -106,9 +106,25 @@ func pages(t *testing.T, h *apptest.House, cookie *http.Cookie) []string {
 		return !strings.Contains(patterns[i].route, "{") && strings.Contains(patterns[j].route, "{")
 	})
 	done := map[string]bool{}
-	out := examples(t, h)
-	for _, path := range out {
-		done[patterns[slices.IndexFunc(patterns, func(p pattern) bool { return p.re.MatchString(path) })].route] = true
+	var out []string
+	for _, path := range examples(t, h) {
+		i := slices.IndexFunc(patterns, func(p pattern) bool { return p.re.MatchString(path) })
+		if i < 0 {
+			t.Errorf("%s is no route", path)
+			continue
+		}
+		by := any(cookie)
+		if public(path) {
+			by = nil
+		}
+		w := h.Call(http.MethodGet, path, "", by)
+		if w.Code >= 400 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		done[patterns[i].route] = true
+		if w.Code == http.StatusOK && strings.Contains(w.Body.String(), "</html>") { // else a part, a download, the way to another page
+			out = append(out, path)
+		}
 	}
 	for len(queue) > 0 {
 		path := queue[0]

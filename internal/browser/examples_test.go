@@ -1,0 +1,141 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"bihuan/internal/action"
+	"bihuan/internal/app"
+	"bihuan/internal/app/apptest"
+	"bihuan/internal/authz"
+	"bihuan/internal/blob"
+	"bihuan/internal/customer"
+	"bihuan/internal/i18n"
+	"bihuan/internal/importer"
+	"bihuan/internal/privacy"
+	"bihuan/internal/sheet"
+	"bihuan/internal/ticket"
+)
+
+// made are the addresses of what has to be made before there is a page of it:
+// changes of many customers, exports, segments, merges, deletions, disclosures
+// and requests of persons. Among them are parts and downloads, which are no pages
+// but must answer.
+func made(t *testing.T, h *apptest.House) []string {
+	t.Helper()
+	ctx, by := context.Background(), h.Actor(authz.RoleAdmin)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(app.Explain(i18n.En, err))
+		}
+	}
+	page, err := h.Customers.List(ctx, customer.View(by), customer.Filter{Limit: 40})
+	must(err)
+	c := slices.DeleteFunc(page.Rows, func(r customer.Row) bool { return r.Type != customer.Company })
+	var out []string
+	at := func(format string, id int64) { out = append(out, fmt.Sprintf(format, id)) }
+
+	at("/customers/%d/card", c[0].ID)
+	at("/customers/%d/timeline", c[0].ID)
+	var number string
+	must(h.DB.Read().QueryRow(ctx, `SELECT number FROM tickets WHERE is_open = 1 ORDER BY id DESC LIMIT 1`).Scan(&number))
+	for _, part := range []string{"live", "timeline", "card"} {
+		out = append(out, "/tickets/"+number+"/"+part)
+	}
+	out = append(out, "/navigation/customers")
+	for _, k := range importer.Kinds {
+		out = append(out, "/import-templates/"+string(k))
+	}
+
+	vips := customer.AllOf(customer.Node{Field: "level", Op: "is", Values: []string{"vip"}})
+	segment, err := h.Customers.SaveSegment(ctx, by, customer.Segment{Name: "重要客户", Note: "回访", Query: vips})
+	must(err)
+	at("/customer-segments/%d", segment)
+	bulk, err := h.Customers.Change(ctx, by, customer.Selection{IDs: []int64{c[0].ID, c[1].ID}}, customer.BulkChange{SetOwner: true, OwnerID: by.ID, Reason: "交接"})
+	must(err)
+	export, err := h.Customers.AskExport(ctx, by, customer.NewExport{Filter: customer.Filter{Query: vips}, Columns: []string{"number", "name", "phone"}, Format: sheet.XLSX, Reason: "季度核对"})
+	must(err)
+	merge, err := h.Customers.Merge(ctx, by, customer.MergeInput{Keep: c[2].ID, Drop: c[3].ID, KeepVersion: c[2].Version, DropVersion: c[3].Version, Reason: "同一客户"})
+	must(err)
+	at("/customer-merges/%d", merge)
+
+	deletion, err := h.Privacy.AskDeletion(ctx, h.Actor(authz.RoleSupervisor), someone(t, h, authz.RoleSupervisor, "白一鸣", "13733334444").ID, "客户要求删除，已无业务")
+	must(err)
+	at("/privacy/deletions/%d", deletion.ID)
+	disclosure, err := h.Privacy.AskDisclosure(ctx, by, privacy.DisclosureInput{Purpose: "年度财务审计需要核对客户往来", Recipient: "信永会计师事务所", Fields: []string{"number", "name", "region"}, Customers: []int64{c[4].ID}, Days: privacy.DefaultDays})
+	must(err)
+	at("/privacy/disclosures/%d", disclosure.ID)
+	for _, right := range []string{privacy.Access, privacy.Erase} {
+		who := someone(t, h, authz.RoleAdmin, "白"+right, fmt.Sprintf("1373333%04d", len(out)))
+		r, err := h.Privacy.Register(ctx, by, privacy.RequestInput{Kind: right, CameBy: "phone", Words: "想知道你们存了什么", Numbers: who.Number, Identity: "回拨登记的电话核对"})
+		must(err)
+		must(h.Privacy.Search(ctx, by, r.ID))
+		must(h.Settle(ctx))
+		if right == privacy.Erase {
+			must(h.Privacy.Erase(ctx, by, r.ID, []int64{who.ID}, nil, "已按要求删除"))
+			must(h.Settle(ctx))
+			var erasure int64
+			must(h.DB.Read().QueryRow(ctx, `SELECT MAX(id) FROM erasures`).Scan(&erasure))
+			at("/privacy/erasures/%d", erasure)
+			at("/privacy/erasures/%d/proof", erasure)
+		}
+		at("/privacy/requests/%d", r.ID)
+	}
+	must(h.Settle(ctx))
+	at("/customer-bulks/%d", bulk.ID)
+	at("/customer-exports/%d", export.ID)
+	at("/customer-exports/%d/file", export.ID)
+	return out
+}
+
+// someone is a customer without tickets in the department of a person.
+func someone(t *testing.T, h *apptest.House, login, name, phone string) customer.Customer {
+	t.Helper()
+	c, err := h.Customers.Create(context.Background(), h.Actor(login), customer.Input{Type: customer.Person, Name: name, Source: "phone",
+		Contacts: []customer.ContactInput{{Name: name, Phone: phone}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// attached are a file of a ticket and a file of a customer, each with its pages.
+func attached(t *testing.T, h *apptest.House) []string {
+	t.Helper()
+	ctx, by := context.Background(), h.Actor(authz.RoleAdmin)
+	var tk, owner int64
+	if err := h.DB.Read().QueryRow(ctx, `SELECT id, customer_id FROM tickets WHERE is_open = 1 AND parent_id IS NULL ORDER BY id DESC LIMIT 1`).Scan(&tk, &owner); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, o := range []blob.Owner{{Type: "ticket", ID: tk}, {Type: "customer", ID: owner}} {
+		m, err := h.Files.Receive(ctx, "说明.txt", strings.NewReader("请按第二步操作"))
+		var f blob.File
+		if err == nil {
+			err = h.Run.Do(ctx, by, "test.attach", func(ctx context.Context, a *action.Action) (err error) {
+				a.Nothing()
+				f, err = h.Files.SaveTo(ctx, a, m, o)
+				return err
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprintf("/files/%d", f.ID))
+		if o.Type == "customer" {
+			out = append(out, fmt.Sprintf("/customers/%d/files/%d", owner, f.ID))
+			continue
+		}
+		x, err := h.Tickets.Get(ctx, ticket.View(by), tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := "/c/" + h.Tickets.Link(x)
+		out = append(out, link+"/messages", link+"/rating")
+	}
+	return out
+}
