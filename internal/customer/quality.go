@@ -69,9 +69,8 @@ var Measures = []Measure{
 
 // How old things may be.
 const (
-	staleAfter      = 180 * 24 * time.Hour // nobody changed, confirmed or spoke to him
-	unverifiedAfter = 180 * 24 * time.Hour // of who has no rhythm: the longest there is
-	enterWithin     = 24 * time.Hour
+	staleAfter  = 180 * 24 * time.Hour // nobody changed, confirmed or spoke to him
+	enterWithin = 24 * time.Hour
 )
 
 // MeasureByCode returns a measure; also the dimensions are some.
@@ -136,11 +135,7 @@ func examine(p profile, now time.Time) int64 {
 	flaw(hollow(p.name) || slices.ContainsFunc(p.contacts, func(c reach) bool { return hollow(c.name) }), 21)
 	flaw(slices.ContainsFunc(p.contacts, func(c reach) bool { return wrongPhone(c.phone) }), 22)
 	flaw(slices.ContainsFunc(p.contacts, func(c reach) bool { return c.unreachable }), 23)
-	due := p.verify
-	if due.IsZero() {
-		due = later(p.verified, p.created).Add(unverifiedAfter)
-	}
-	flaw(due.Before(now), 24)
+	flaw(!p.verify.IsZero() && p.verify.Before(now), 24)
 
 	flaw(p.twin, 30)
 	flaw(p.uscc != "" && !company, 31)

@@ -36,7 +36,7 @@ func TestExamine(t *testing.T) {
 		{"unallotted", func(p *profile) { p.contacts[0].phone, p.contacts[0].masked = "12812345678", "128****5678" }, []string{"bad_phone"}},
 		{"unreachable", func(p *profile) { p.contacts[0].unreachable = true }, []string{"unreachable"}},
 		{"to be verified", func(p *profile) { p.verify = now.Add(-time.Hour) }, []string{"unverified"}},
-		{"no rhythm, old", func(p *profile) { p.verify, p.created, p.first = time.Time{}, now.Add(-200*24*time.Hour), time.Time{} }, []string{"unverified"}},
+		{"never to be verified", func(p *profile) { p.verify, p.created, p.first = time.Time{}, now.Add(-200*24*time.Hour), time.Time{} }, nil},
 		{"twin", func(p *profile) { p.twin = true }, []string{"duplicate"}},
 		{"person with code", func(p *profile) { p.kind = Person }, []string{"person_uscc"}},
 		{"another province", func(p *profile) { p.region = "浙江 杭州" }, []string{"region_phone"}},

@@ -229,8 +229,9 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 		in.Remark = f.Text("remark")
 	}
 	version := f.Int64("version")
+	var saved customer.Customer
 	if err = f.Err(); err == nil {
-		_, err = p.Customers.Update(r.Context(), r.Actor, n, version, in, f.String("reason"))
+		saved, err = p.Customers.Update(r.Context(), r.Actor, n, version, in, f.String("reason"))
 	}
 	if err != nil {
 		if k := fault.KindOf(err); k != fault.Invalid && k != fault.Conflict && k != fault.Limited {
@@ -255,7 +256,9 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 		})
 	}
 	if !r.IsFragment() || field == "level" { // a change of level may wait for consent: the whole page says so
-		if field != "level" {
+		if saved.Level != in.Level {
+			r.Flash(w, "amber", "customer.level.asked")
+		} else {
 			r.Flash(w, "green", "customer.edit.done")
 		}
 		return r.SeeOther(w, "/customers/%d", n)
