@@ -500,3 +500,143 @@ func TestMergeHoldings(t *testing.T) {
 		}
 	}
 }
+
+// TestMergeInBrowser goes through the work list: a pair told apart stays away
+// until something decisive is found, another is merged, its old address, number
+// and id lead to the survivor on the pages and in the API, and the merge is undone.
+func TestMergeInBrowser(t *testing.T) {
+	apptest.Each(t, apptest.Options{}, func(t *testing.T, h *apptest.House) {
+		ctx, admin, cookie := t.Context(), h.Actor(authz.RoleAdmin), h.Cookie(authz.RoleAdmin)
+		make := func(name, phone, email string) customer.Customer {
+			c, err := h.Customers.Create(ctx, admin, customer.Input{Type: customer.Company, Name: name, DepartmentID: h.Departments["客服部"], DuplicateReason: "x", Contacts: []customer.ContactInput{{Name: "黎嘉敏", Phone: phone, Email: email}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		find := func() {
+			t.Helper()
+			if err := h.Follower.Drain(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Customers.FindPairs(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		get := func(path string, want int) string {
+			t.Helper()
+			rec := h.Call("GET", path, "", cookie)
+			if rec.Code != want {
+				t.Fatalf("GET %s: %d %s", path, rec.Code, rec.Body)
+			}
+			return rec.Body.String() + rec.Header().Get("Location")
+		}
+		post := func(path, body string, want int) string {
+			t.Helper()
+			rec := h.Call("POST", path, body, cookie)
+			if rec.Code != want {
+				t.Fatalf("POST %s: %d %s", path, rec.Code, rec.Body)
+			}
+			return rec.Body.String() + rec.Header().Get("Location")
+		}
+		a, b := make("广州南粤医疗器械有限公司", "13800138000", ""), make("南粤医疗器械", "13900139000", "li@example.com")
+		find()
+		if page := get("/customers/duplicates", 200); !strings.Contains(page, b.Number) || !strings.Contains(page, "除地区和公司形式外同名") {
+			t.Fatal("the pair is not on the list")
+		}
+		if page := get("/customers", 200); !strings.Contains(page, "/customers/duplicates") {
+			t.Error("the list of customers says nothing")
+		}
+		if page := get(fmt.Sprintf("/customers/%d", a.ID), 200); !strings.Contains(page, fmt.Sprintf("drop=%d", b.ID)) {
+			t.Error("the page of the customer says nothing")
+		}
+		var pair int64
+		if err := h.DB.Read().QueryRow(ctx, `SELECT id FROM customer_pairs`).Scan(&pair); err != nil {
+			t.Fatal(err)
+		}
+		if page := post(fmt.Sprintf("/customer-pairs/%d/difference", pair), "note=&back=/customers/duplicates", 422); !strings.Contains(page, "请用几个字说明原因") {
+			t.Error("a reason is not asked for")
+		}
+		post(fmt.Sprintf("/customer-pairs/%d/difference", pair), "note=两家公司&back=/customers/duplicates", 303)
+		if page := get("/customers/duplicates", 200); strings.Contains(page, b.Number) {
+			t.Error("told apart, and still there")
+		}
+		if page := get("/customers/duplicates?tab=apart", 200); !strings.Contains(page, "两家公司") || !strings.Contains(page, admin.Name) {
+			t.Error("nobody knows who told them apart")
+		}
+		// Nothing new: it stays away. The same telephone number: it comes back.
+		for i, phone := range []string{"", "13800138000"} {
+			now, err := h.Customers.Get(ctx, customer.View(admin), b.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := customer.Input{Type: now.Type, Name: now.Name, Level: now.Level, Remark: fmt.Sprint(i), DuplicateReason: "x"}
+			if phone != "" {
+				in.Contacts = []customer.ContactInput{{ID: now.Contacts[0].ID, Name: "黎嘉敏", Phone: phone, Primary: true}}
+			}
+			if _, err := h.Customers.Update(ctx, admin, b.ID, now.Version, in, "更正"); err != nil {
+				t.Fatal(err)
+			}
+			find()
+			if page := get("/customers/duplicates", 200); strings.Contains(page, b.Number) != (i == 1) {
+				t.Errorf("after change %d the pair is listed: %v", i, i != 1)
+			}
+		}
+		page := get(fmt.Sprintf("/customers/merge?keep=%d&drop=%d&from=list", a.ID, b.ID), 200)
+		for _, want := range []string{`name="f.name"`, "同一位联系人：黎嘉敏", fmt.Sprintf(`name="f.contact.%d.email" value="drop" checked`, b.Contacts[0].ID), "编号 " + b.Number} {
+			if !strings.Contains(page, want) {
+				t.Errorf("the merge does not show %s", want)
+			}
+		}
+		if strings.Contains(page, "13800138000") || strings.Contains(page, "li@example.com") {
+			t.Error("a clear value is on the page")
+		}
+		if page := post("/customers/merge", fmt.Sprintf("keep=%d&drop=%d&keep_version=99&drop_version=99", a.ID, b.ID), 409); !strings.Contains(page, "有人刚刚改动") {
+			t.Error("a stale page is not said to be")
+		}
+		if to := post("/customers/merge", fmt.Sprintf("keep=%d&drop=%d&from=list&reason=同一家", a.ID, b.ID), 303); !strings.Contains(to, "/customers/duplicates") {
+			t.Errorf("goes on at %s", to)
+		}
+		if to := get(fmt.Sprintf("/customers/%d", b.ID), 303); !strings.HasSuffix(to, fmt.Sprintf("/customers/%d", a.ID)) {
+			t.Errorf("the old page leads to %s", to)
+		}
+		now, err := h.Customers.Get(ctx, customer.View(admin), a.ID)
+		if err != nil || len(now.Contacts) != 1 || now.Contacts[0].Email == "" {
+			t.Fatalf("merged %+v %v", now, err)
+		}
+		if clear, err := h.Customers.Reveal(ctx, admin, now.Contacts[0].ID, customer.Email, "测试"); err != nil || clear != "li@example.com" {
+			t.Errorf("the address that came along: %q %v", clear, err)
+		}
+		found, err := h.Customers.Search(ctx, customer.View(admin), b.Number, 5)
+		if err != nil || len(found) != 1 || found[0].ID != a.ID {
+			t.Errorf("search for the old number: %v %v", found, err)
+		}
+		if rec := h.Call("GET", "/api/v1/customers/"+b.Number, "", h.Token(authz.RoleAdmin)); rec.Code != 200 || !strings.Contains(rec.Body.String(), a.Number) {
+			t.Errorf("API: %d %s", rec.Code, rec.Body)
+		}
+		if _, err := h.Customers.Create(ctx, admin, customer.Input{Type: customer.Person, Name: "王伟", Number: b.Number, PhoneOptional: true, Contacts: []customer.ContactInput{{Phone: "13700137000"}}}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the old number was given away: %v", err)
+		}
+		if page := get("/customers/duplicates?tab=merged", 200); !strings.Contains(page, "/customer-merges/1") {
+			t.Error("the merge is not listed")
+		}
+		if page := get("/customer-merges/1", 200); !strings.Contains(page, "会原样恢复") {
+			t.Error("what undoing does is not said")
+		}
+		post("/customer-merges/1/undoing", "x=", 303)
+		get(fmt.Sprintf("/customers/%d", b.ID), 200)
+		if page := post("/customer-merges/1/undoing", "x=", 409); !strings.Contains(page, "已经撤销") {
+			t.Error("undone twice")
+		}
+		timeline, _, err := h.Customers.Timeline(ctx, admin, a.ID, "", "", 50)
+		kinds := ""
+		for _, i := range timeline {
+			if i.Event != nil {
+				kinds += i.Event.Kind + " "
+			}
+		}
+		if err != nil || !strings.Contains(kinds, customer.MergedKind) || !strings.Contains(kinds, customer.MergeUndone) {
+			t.Errorf("timeline: %s %v", kinds, err)
+		}
+	})
+}
