@@ -46,7 +46,7 @@ func made(t *testing.T, h *apptest.House) []string {
 	for _, part := range []string{"live", "timeline", "card"} {
 		out = append(out, "/tickets/"+number+"/"+part)
 	}
-	out = append(out, "/navigation/customers")
+	out = append(out, "/navigation/approvals")
 	for _, k := range importer.Kinds {
 		out = append(out, "/import-templates/"+string(k))
 	}
