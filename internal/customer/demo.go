@@ -25,6 +25,9 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action, demoTags []s
 	if _, err := a.Exec(ctx, `UPDATE customers SET demo = 0 WHERE demo = 1 AND EXISTS (SELECT 1 FROM tickets t WHERE t.customer_id = customers.id)`); err != nil {
 		return 0, fmt.Errorf("customer: keep: %w", err)
 	}
+	if err := removeListsOf(ctx, a); err != nil {
+		return 0, err
+	}
 	rows, err := a.Query(ctx, `SELECT id FROM customers WHERE demo = 1 ORDER BY id`)
 	if err != nil {
 		return 0, fmt.Errorf("customer: remove sample data: %w", err)
@@ -48,6 +51,9 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action, demoTags []s
 		}
 	}
 	if err := journal.RemoveOfCustomers(ctx, a.Tx, ids); err != nil {
+		return 0, err
+	}
+	if err := PurgeMerges(ctx, a.Tx, ids); err != nil {
 		return 0, err
 	}
 	if err := s.removeFields(ctx, a.Tx, ids); err != nil {

@@ -77,7 +77,7 @@ func TestFillAndRemove(t *testing.T) {
 		if f.Skipped > size.Tickets/50 {
 			t.Errorf("%d steps refused", f.Skipped)
 		}
-		if f.Customers != size.Customers || f.Tickets < size.Tickets || f.Users != len(staff) {
+		if f.Customers != size.Customers+again || f.Tickets < size.Tickets || f.Users != len(staff) {
 			t.Errorf("made %+v", f.Counts)
 		}
 		if done, err := Complete(h.Ctx, d.Read()); err != nil || !done {
@@ -102,7 +102,7 @@ func TestFillAndRemove(t *testing.T) {
 
 		n, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, h.As("guanli"))
 		h.OK(err)
-		if n.Customers != size.Customers-1 || n.Tickets != f.Tickets || n.Users != len(staff) {
+		if n.Customers != size.Customers+again-1 || n.Tickets != f.Tickets || n.Users != len(staff) {
 			t.Errorf("removed %+v of %+v", n, f.Counts)
 		}
 		c.Advance(1e10)

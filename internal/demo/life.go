@@ -142,6 +142,7 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 	})
 	l.approvals()
 	l.standings()
+	l.twins()
 	l.every(3*time.Hour, l.start.Add(3*time.Hour), l.Follower.Drain)
 	if l.Notify != nil { // yesterday's notices have been read
 		l.at(l.end.Add(-10*time.Hour), func(ctx context.Context) error {
@@ -212,6 +213,9 @@ func (l *life) makeTags(ctx context.Context) error {
 		}
 	}
 	if err := l.defineFields(ctx, admin); err != nil {
+		return err
+	}
+	if err := l.keepLists(ctx, admin); err != nil {
 		return err
 	}
 	tags, err := l.Customers.TagList(ctx)
