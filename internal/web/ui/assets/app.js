@@ -176,6 +176,7 @@ on('contextmenu', e => { if (held && cardOf(e.target)) e.preventDefault(); });
 on('click', e => { if (held && cardOf(e.target)) { e.preventDefault(); e.stopPropagation(); held = false; } }, true);
 on('keydown', e => { if (e.key == 'Escape' && carded) closeCard(); }, true);
 addEventListener('scroll', () => carded && closeCard(), true);
+on('htmx:after:swap', () => { if (carded && !carded.isConnected) closeCard(); });
 
 // Keys
 let afterG = 0;
