@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bihuan/internal/action"
@@ -124,9 +125,19 @@ func idsOf(ctx context.Context, q db.Querier, query string, args ...any) ([]int6
 var changesTurns = []string{org.UserCreated, org.UserChanged, org.UserRolesChanged, org.UserDeactivated, org.UserReactivated, org.AvailabilityChanged,
 	org.DepartmentLeadChanged, org.DepartmentMoved, org.DepartmentDeactivated, org.RoleChanged, org.RoleDeleted}
 
+// changesTurn reports whether the fact may change whose turn it is. People are
+// busy and online again all day; that alone changes nothing.
+func changesTurn(e event.Stored) bool {
+	var f org.Facts
+	if e.Kind != org.AvailabilityChanged || e.Decode(&f) != nil {
+		return true
+	}
+	return slices.ContainsFunc(f.Changes, func(c event.Change) bool { return c.Field != "availability" })
+}
+
 // Listener finds out anew whose turn it is when the organisation has changed.
 func (s *Service) Listener() event.Listener {
-	return event.Listener{Name: "approval", Kinds: changesTurns, Handle: func(ctx context.Context, tx *db.Tx, _ []event.Stored) error {
+	return event.Listener{Name: "approval", Kinds: changesTurns, Wants: changesTurn, Handle: func(ctx context.Context, tx *db.Tx, _ []event.Stored) error {
 		ids, err := idsOf(ctx, tx, `SELECT id FROM approvals WHERE state = 'pending' ORDER BY id`)
 		if err != nil {
 			return err
