@@ -170,7 +170,7 @@ func (s *Service) Group(ctx context.Context, sc authz.Scope, id int64) (g Group,
 			a := db.Args{Values: args}
 			rows, err := q.Query(ctx, `
 				SELECT   c.id, c.number, c.name, c.type, c.level, c.parent_id, c.open_tickets, c.total_tickets, CASE WHEN `+within(sc, &a)+` THEN 1 ELSE 0 END
-				FROM     customers c WHERE c.`+column+` IN (`+in+`) AND c.parent_id >= 0
+				FROM     customers c WHERE c.`+column+` IN (`+in+`)
 				ORDER BY c.name, c.id LIMIT `+fmt.Sprint(maxGroup+1), a.Values...)
 			if err != nil {
 				return err
@@ -202,7 +202,7 @@ func (s *Service) Group(ctx context.Context, sc authz.Scope, id int64) (g Group,
 	}
 	level, err := load("id", []int64{root})
 	for depth := 0; err == nil && len(level) > 0 && depth < maxDepth && !g.More; depth++ {
-		level, err = load("parent_id", level)
+		level, err = load("parent_id > 0 AND c.parent_id", level) // the index is partial
 	}
 	if err != nil {
 		return g, fmt.Errorf("customer: group of %d: %w", id, err)
