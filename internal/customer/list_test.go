@@ -503,3 +503,44 @@ func TestLargeExportsAskFirst(t *testing.T) {
 		}
 	})
 }
+
+// What a person is called is kept in no condition after he is forgotten.
+func TestForgetInFilters(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		named := func(name string) customer.Query {
+			return customer.AllOf(customer.Node{Field: "name", Op: customer.OpHas, Values: []string{name}})
+		}
+		if _, err := w.s.SaveView(w.ctx, w.agent, customer.SavedView{Name: "a", Query: named("欧阳明月")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.s.SaveSegment(w.ctx, w.head, customer.Segment{Name: "b", Query: named("欧阳明月")}); err != nil {
+			t.Fatal(err)
+		}
+		keep, err := w.s.SaveSegment(w.ctx, w.head, customer.Segment{Name: "c", Query: named("南粤")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.run.Do(w.ctx, w.head, "test", func(ctx context.Context, a *action.Action) error {
+			a.Nothing()
+			return w.s.ForgetInFilters(ctx, a, []string{"欧阳明月", "无"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &office{world: w}
+		for _, table := range []string{"customer_views", "customer_segments"} {
+			if n := o.count(`SELECT COUNT(*) FROM ` + table + ` WHERE filter LIKE '%欧阳明月%'`); n != 0 {
+				t.Error(table, n)
+			}
+		}
+		if n := o.count(`SELECT COUNT(*) FROM events WHERE data LIKE '%欧阳明月%'`); n != 0 {
+			t.Errorf("%d facts name him", n)
+		}
+		if g, err := w.s.Segment(w.ctx, keep); err != nil || g.Query.String() != named("南粤").String() {
+			t.Error(g, err)
+		}
+		if _, err := w.s.Views(w.ctx, w.agent); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -362,3 +362,43 @@ func (s *Service) Counts(ctx context.Context, actor authz.Actor, fs []Filter) ([
 	}
 	return out, nil
 }
+
+// ForgetInFilters takes words, the names of a person above all, out of every
+// condition that is kept: views and segments ask for the masked word from now
+// on, changes and exports that are over keep no condition. The files of exports
+// are their owner's to remove.
+func (s *Service) ForgetInFilters(ctx context.Context, a *action.Action, words []string) error {
+	for _, w := range words {
+		if utf8.RuneCountInString(w) < 2 {
+			continue
+		}
+		quoted := strings.Trim(asJSON(w), `"`)
+		like := "%" + likeEscape.Replace(quoted) + "%"
+		for _, table := range []string{"customer_views", "customer_segments"} {
+			if _, err := a.Exec(ctx, `UPDATE `+table+` SET filter = REPLACE(filter, $1, $2), version = version + 1 WHERE filter LIKE $3 ESCAPE '\'`, quoted, cnid.MaskName(w), like); err != nil {
+				return fmt.Errorf("customer: forget in filters: %w", err)
+			}
+		}
+		for _, q := range []string{`UPDATE customer_exports SET filter = '' WHERE state NOT IN ('waiting', 'running') AND filter LIKE $1 ESCAPE '\'`,
+			`UPDATE customer_bulks SET filter = '' WHERE state <> 'running' AND filter LIKE $1 ESCAPE '\'`} {
+			if _, err := a.Exec(ctx, q, like); err != nil {
+				return fmt.Errorf("customer: forget in filters: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// removeListsOf takes away what people of the sample staff kept for their lists,
+// and their segments unless somebody has changed them since.
+func removeListsOf(ctx context.Context, a *action.Action) error {
+	for _, q := range []string{`DELETE FROM customer_views WHERE owner_id IN (SELECT id FROM users WHERE demo = 1)`, `DELETE FROM customer_list_prefs WHERE user_id IN (SELECT id FROM users WHERE demo = 1)`,
+		`DELETE FROM customer_bulk_lines WHERE bulk_id IN (SELECT id FROM customer_bulks WHERE created_by IN (SELECT id FROM users WHERE demo = 1))`,
+		`DELETE FROM customer_bulks WHERE created_by IN (SELECT id FROM users WHERE demo = 1)`,
+		`DELETE FROM customer_segments WHERE version = 1 AND created_by IN (SELECT id FROM users WHERE demo = 1)`} {
+		if _, err := a.Exec(ctx, q); err != nil {
+			return fmt.Errorf("customer: remove sample lists: %w", err)
+		}
+	}
+	return nil
+}
