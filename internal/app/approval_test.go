@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"bihuan/internal/action"
 	"bihuan/internal/app/apptest"
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
@@ -165,5 +166,58 @@ func TestLevelApproval(t *testing.T) {
 		if w := h.Call("GET", "/api/v1/approvals?list=all", "", h.Token(authz.RoleAdmin)); w.Code != 200 || !strings.Contains(w.Body.String(), `"kind_name":"变更客户等级"`) {
 			t.Errorf("over the API: %d %s", w.Code, w.Body)
 		}
+	})
+}
+
+// GOV-8: what the screens do with requests, programs do over the API.
+func TestApprovalsOverAPI(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{}, func(t *testing.T, h *apptest.House) {
+		ctx := context.Background()
+		agent := h.Actor(authz.RoleAgent)
+		c, err := h.Customers.Create(ctx, agent, customer.Input{Type: customer.Company, Name: "广州南粤医疗器械股份有限公司", Contacts: []customer.ContactInput{{Name: "黎嘉敏", Phone: "13812345678", Primary: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func() (r approval.Request) {
+			t.Helper()
+			if err := h.Run.Do(ctx, agent, "test.ask", func(ctx context.Context, a *action.Action) (err error) {
+				r, err = h.Approvals.Ask(ctx, a, approval.New{Kind: customer.KindLevel, Subject: customer.Subject(c.ID), Title: c.Number, Reason: "签了战略合作协议", Data: map[string]string{"from": "normal", "to": "vip"}})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		r := ask() // nobody leads a department here, so the administrators are asked
+		own, admin := h.Token(authz.RoleAgent), h.Token(authz.RoleAdmin)
+		at := "/api/v1/approvals/" + strconv.FormatInt(r.ID, 10)
+		call := func(token, method, path, body string, want int, says ...string) {
+			t.Helper()
+			w := h.Call(method, path, body, token)
+			if w.Code != want {
+				t.Errorf("%s %s %s: %d %s", method, path, body, w.Code, w.Body)
+			}
+			for _, s := range says {
+				if !strings.Contains(w.Body.String(), s) {
+					t.Errorf("%s %s does not say %s: %s", method, path, s, w.Body)
+				}
+			}
+		}
+		call(admin, "GET", "/api/v1/approvals", "", 200, `"number":"`+r.Number()+`"`)
+		call(own, "GET", "/api/v1/approvals", "", 200, `"items":[]`)
+		call(own, "GET", "/api/v1/approvals?list=mine", "", 200, r.Number())
+		call(admin, "GET", at, "", 200, `"may_decide":true`, `"what":"arrived"`, "普通 → VIP")
+		call(own, "GET", at, "", 200, `"may_decide":false`)
+		call(h.Token(authz.RoleSales), "GET", at, "", 404)
+		call(own, "POST", at+"/decision", `{"decision":"approve"}`, 403)
+		call(admin, "POST", at+"/decision", `{"decision":"aprove"}`, 422, "decision")
+		call(admin, "POST", at+"/decision", `{"decision":"refuse"}`, 422, "comment")
+		call(admin, "POST", at+"/decision", `{"decision":"approve","version":99}`, 409)
+		call(admin, "POST", at+"/decision", `{"decision":"approve","comment":"同意"}`, 200, `"state":"approved"`)
+		call(admin, "POST", at+"/decision", `{"decision":"approve"}`, 409)
+		again := "/api/v1/approvals/" + strconv.FormatInt(ask().ID, 10)
+		call(admin, "POST", again+"/withdrawal", `{}`, 403)
+		call(own, "POST", again+"/withdrawal", `{"comment":"不再需要"}`, 200, `"state":"withdrawn"`)
 	})
 }
