@@ -7,6 +7,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/i18n"
 	"bihuan/internal/privacy"
@@ -16,6 +17,9 @@ import (
 func (a *App) forget() {
 	a.Privacy.Hold(privacy.Holder{Name: "imports", Forget: func(ctx context.Context, act *action.Action, g privacy.Gone) error {
 		return a.Imports.FilesGone(ctx, act, g.Files)
+	}})
+	a.Privacy.Hold(privacy.Holder{Name: "exports", Forget: func(ctx context.Context, act *action.Action, g privacy.Gone) error {
+		return customer.ExportsGone(ctx, act, g.Files)
 	}})
 	a.Privacy.Exports("customer_export")
 }

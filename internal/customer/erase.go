@@ -470,3 +470,13 @@ func Refs(ctx context.Context, q db.Querier, ids []int64) (out []Ref, err error)
 	}
 	return out, rows.Err()
 }
+
+// ExportsGone takes note that files of exports were removed.
+func ExportsGone(ctx context.Context, a *action.Action, files []int64) error {
+	for _, id := range files {
+		if _, err := a.Exec(ctx, `UPDATE customer_exports SET state = 'expired', file_id = 0, filter = '' WHERE file_id > 0 AND file_id = $1`, id); err != nil {
+			return fmt.Errorf("customer: file %d of an export is gone: %w", id, err)
+		}
+	}
+	return nil
+}

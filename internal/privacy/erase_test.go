@@ -22,6 +22,7 @@ import (
 	"bihuan/internal/importer"
 	"bihuan/internal/journal"
 	"bihuan/internal/privacy"
+	"bihuan/internal/sheet"
 	"bihuan/internal/ticket"
 )
 
@@ -129,6 +130,16 @@ func (h house) seed(p *someone) {
 	h.settle()
 	h.must(h.Imports.Start(h.ctx, supervisor, i.ID))
 	h.settle()
+	// A list that was exported, in clear, and a profile he had twice.
+	admin := h.Actor(authz.RoleAdmin)
+	_, err = h.Customers.AskExport(h.ctx, admin, customer.NewExport{Columns: []string{"number", "name", "phone", "email", "address"}, Format: sheet.XLSX, Clear: true, Reason: "核对资料"})
+	h.must(err)
+	h.settle()
+	twin, err := h.Customers.Create(h.ctx, agent, customer.Input{Type: customer.Person, Name: p.name, Source: "phone", DuplicateReason: "客户坚持", Remark: p.text(3),
+		Contacts: []customer.ContactInput{{Name: p.name, Phone: p.phone, Email: p.email, Primary: true}}})
+	h.must(err)
+	_, err = h.Customers.Merge(h.ctx, admin, customer.MergeInput{Keep: p.id, Drop: twin.ID, Reason: "都是" + p.name})
+	h.must(err)
 	h.must(h.DB.Write(h.ctx, func(ctx context.Context, tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO idempotency_keys (actor_id, name, request, response, created_at) VALUES (1, $1, 'r', $2, 1)`, "k"+p.phone[7:], `{"name":"`+p.name+`","note":"`+p.text(1)+`"}`)
 		return err
@@ -244,9 +255,18 @@ func TestErase(t *testing.T) {
 				t.Errorf("%s is nowhere before: the test says nothing of it", m)
 			}
 		}
-		kept := func() (n int) { // the log of the database is emptied meanwhile
+		kept := func() (n int) { // the log of the database is emptied meanwhile, and lists with both of them go
 			for place := range h.raw(other.marks()) {
-				if strings.HasPrefix(place, "table ") || strings.HasPrefix(place, "blobs") {
+				if strings.HasPrefix(place, "table ") {
+					n++
+				}
+			}
+			for _, id := range other.tickets {
+				fs, err := h.Files.Of(h.ctx, h.DB.Read(), "ticket", id)
+				h.must(err)
+				for _, f := range fs {
+					_, err := h.Files.Store().Stat(h.ctx, f.SHA256)
+					h.must(err)
 					n++
 				}
 			}
