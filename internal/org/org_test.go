@@ -553,6 +553,24 @@ func TestOnDuty(t *testing.T) {
 		if id, _ := h.StandIn(h.ctx, nil, b.ID); id != b.ID {
 			t.Errorf("stand-in after the absence: %d", id)
 		}
+		// An absence may be told beforehand.
+		set(b, Presence{Availability: Online, AwayFrom: c.Now().Add(time.Hour), AwayUntil: c.Now().Add(2 * time.Hour), DelegateID: a.ID})
+		stands := func() []int64 {
+			t.Helper()
+			ids, err := h.StandsInFor(h.ctx, nil, a.ID)
+			if err != nil {
+				t.Error(err)
+			}
+			return ids
+		}
+		if got := duty(); got != "乙二/7" || len(stands()) != 0 {
+			t.Errorf("before the absence: %s %v", got, stands())
+		}
+		c.Advance(time.Hour)
+		if got := duty(); got != "" || !slices.Equal(stands(), []int64{b.ID}) {
+			t.Errorf("in the absence: %s %v", got, stands())
+		}
+		c.Advance(time.Hour)
 		for _, tc := range []struct {
 			name string
 			by   authz.Actor
@@ -561,6 +579,7 @@ func TestOnDuty(t *testing.T) {
 		}{
 			{"no such state", a, Presence{Availability: "asleep"}, fault.Invalid},
 			{"in the past", a, Presence{Availability: Online, AwayUntil: c.Now()}, fault.Invalid},
+			{"ends before it begins", a, Presence{Availability: Online, AwayFrom: c.Now().Add(2 * time.Hour), AwayUntil: c.Now().Add(time.Hour)}, fault.Invalid},
 			{"himself", a, Presence{Availability: Online, DelegateID: a.ID}, fault.Invalid},
 			{"somebody else's", b, Presence{Availability: Online}, fault.Forbidden},
 			{"by an administrator", h.admin, Presence{Availability: Offline}, ""},
