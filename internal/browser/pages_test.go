@@ -27,14 +27,15 @@ func TestEveryPage(t *testing.T) {
 	b := launch(t)
 	h := apptest.Open(t, apptest.Options{Clock: clock.Real()})
 	furnish(t, h)
-	base := h.Serve()
+	cookie := h.Cookie(authz.RoleAdmin)
+	paths := pages(t, h, cookie)
+	base := h.Serve() // from here on jobs run beside
 	axe, err := os.ReadFile("testdata/axe.min.js")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookie := h.Cookie(authz.RoleAdmin)
 	inside, outside := b.tab(base, cookie), b.tab(base, nil)
-	for _, path := range pages(t, h, cookie) {
+	for _, path := range paths {
 		p := inside
 		if public(path) {
 			p = outside
