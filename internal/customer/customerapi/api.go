@@ -48,7 +48,7 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 	api.Handle(a, api.Op{ID: "get-customer", Method: "GET", Path: "/customers/{number}", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Get a customer", Description: "Telephone numbers, addresses, e-mail and WeChat are masked. With `clear=true` they come in clear, if the token has the scope `customers:reveal` and its owner the permission; each value is recorded in the audit trail as looked at."}, s.get)
 	api.Handle(a, api.Op{ID: "update-customer", Method: "PATCH", Path: "/customers/{number}", Tag: tag, Perm: customer.PermEdit, Scope: write, Errors: []int{404, 409},
-		Summary: "Change a customer", Description: "Members that are left out stay as they are; an empty string empties a field. Contacts are named by `id`; one without is added. Name, credit code, level and owner need a `reason`."}, s.update)
+		Summary: "Change a customer", Description: "Members that are left out stay as they are; an empty string empties a field. Contacts are named by `id`; one without is added. Name, credit code, level and owner need a `reason`. Where the company wants it, a new level waits for approval: the answer has the old one, and a request is among `GET /approvals?list=mine`."}, s.update)
 	api.Handle(a, api.Op{ID: "get-customer-timeline", Method: "GET", Path: "/customers/{number}/timeline", Tag: tag, Perm: customer.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a customer's timeline", Description: "Everything said and done about the customer and on those of his tickets the caller may see, newest first."}, s.timeline)
 	careRoutes(a, s)
