@@ -147,6 +147,9 @@ func wake(ctx context.Context, tx *db.Tx, id int64) error {
 	return moveByRule(ctx, tx, id, []string{Dormant}, to, causeContact)
 }
 
+// sleepBatches is how many times 200 customers one sweep looks at.
+const sleepBatches = 50
+
 // sleep makes customers dormant with whom there was no business for so long,
 // no ticket is open and nothing is planned. It walks the index of each stage
 // from the oldest on.
@@ -154,9 +157,10 @@ func (s *Service) sleep(ctx context.Context, care Care) error {
 	if care.DormantDays <= 0 {
 		return nil
 	}
+	batches := 0 // other duties have their turn; the next sweep goes on
 	for _, stage := range []string{Potential, Interested, Active} {
 		var at, id int64
-		for {
+		for ; batches < sleepBatches; batches++ {
 			now := s.db().Clock().Now()
 			before := db.Micros(now.AddDate(0, 0, -care.DormantDays))
 			rows, err := s.db().Read().Query(ctx, `
