@@ -31,6 +31,7 @@ type contactRow struct {
 	N       int
 	Contact customer.Contact // as stored, masked; zero for a new one
 	Genders []ui.Option
+	Roles   []ui.Option
 	Removed bool
 	Fields  []ui.Control
 }
@@ -123,6 +124,9 @@ func (p *pages) view(r *web.Request, f *web.Form, c customer.Customer) (formView
 	v.Fields = fieldui.Inputs(r, own, "", string(c.Type), typeField, c.Fields)
 	v.Rows = rows(f, c, v.Genders)
 	for i := range v.Rows {
+		v.Rows[i].Roles = roleOptions(r)
+	}
+	for i := range v.Rows {
 		row := &v.Rows[i]
 		row.Fields = fieldui.Inputs(r, people, row.Field(""), string(c.Type), typeField, fieldsOf(c, row.Contact.ID))
 	}
@@ -204,7 +208,7 @@ func read(f *web.Form) customer.Input {
 	for i := range min(max(int(number(f.Get("contacts"))), 1), maxRows) {
 		field := func(name string) string { return fmt.Sprintf("contacts.%d.%s", i, name) }
 		in.Contacts = append(in.Contacts, customer.ContactInput{
-			ID: f.ID(field("id")), Name: f.String(field("name")), Gender: f.Get(field("gender")), Position: f.String(field("position")),
+			ID: f.ID(field("id")), Name: f.String(field("name")), Gender: f.Get(field("gender")), Position: f.String(field("position")), Role: f.Get(field("role")),
 			Phone: f.String(field("phone")), Email: f.String(field("email")), Wechat: f.String(field("wechat")),
 			Primary: f.Get("primary") == fmt.Sprint(i), Remove: f.Bool(field("remove")),
 			ClearEmail: f.Bool(field("clear_email")), ClearWechat: f.Bool(field("clear_wechat"))})
@@ -309,7 +313,7 @@ func stored(r *web.Request, c customer.Customer) *web.Form {
 	}
 	for i, k := range c.Contacts {
 		field := contactRow{N: i}.Field
-		f.Set(field("id"), k.ID).Set(field("name"), k.Name).Set(field("gender"), k.Gender).Set(field("position"), k.Position)
+		f.Set(field("id"), k.ID).Set(field("name"), k.Name).Set(field("gender"), k.Gender).Set(field("position"), k.Position).Set(field("role"), k.Role)
 		if k.Primary {
 			f.Set("primary", i)
 		}
@@ -328,6 +332,7 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	version := f.Int64("version")
+	var saved customer.Customer
 	if err = f.Err(); err == nil {
 		if first := in.FirstContactAt; !first.IsZero() {
 			// The form knows the day only; an unchanged day keeps its hour.
@@ -336,7 +341,7 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 				in.FirstContactAt = old.FirstContactAt
 			}
 		}
-		_, err = p.Customers.Update(r.Context(), r.Actor, n, version, in, f.String("reason"))
+		saved, err = p.Customers.Update(r.Context(), r.Actor, n, version, in, f.String("reason"))
 	}
 	if err != nil {
 		if k := fault.KindOf(err); k != fault.Invalid && k != fault.Conflict {
@@ -351,7 +356,11 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 		}
 		return p.invalid(w, r, err, f, c)
 	}
-	r.Flash(w, "green", "customer.edit.done")
+	if saved.Level != in.Level && in.Level != "" {
+		r.Flash(w, "amber", "customer.level.asked")
+	} else {
+		r.Flash(w, "green", "customer.edit.done")
+	}
 	return r.SeeOther(w, "/customers/%d", n)
 }
 
