@@ -48,6 +48,12 @@ type MergeData struct {
 	Other  int64          `json:"other"`
 	Number string         `json:"number"`
 	Moved  map[string]int `json:"moved,omitempty"`
+	Args   []string       `json:"args"` // of the sentence: the number
+}
+
+// merging returns the data of a fact about another profile.
+func merging(merge, other int64, number string) MergeData {
+	return MergeData{Merge: merge, Other: other, Number: number, Args: []string{number}}
 }
 
 // UndoFor is how long a merge can be taken back.
@@ -499,8 +505,10 @@ func (s *Service) merge(ctx context.Context, a *action.Action, in MergeInput) (i
 	if len(changes) > 0 {
 		a.Record(event.Event{Kind: Changed, Subject: Subject(in.Keep), Reason: in.Reason, Data: ChangedData{changes}})
 	}
-	a.Record(event.Event{Kind: MergedKind, Subject: Subject(in.Keep), Reason: in.Reason, Data: MergeData{Merge: l.merge, Other: in.Drop, Number: p.Drop.Number, Moved: l.moved}})
-	a.Record(event.Event{Kind: MergedInto, Subject: Subject(in.Drop), Reason: in.Reason, Data: MergeData{Merge: l.merge, Other: in.Keep, Number: p.Keep.Number}})
+	data := merging(l.merge, in.Drop, p.Drop.Number)
+	data.Moved = l.moved
+	a.Record(event.Event{Kind: MergedKind, Subject: Subject(in.Keep), Reason: in.Reason, Data: data})
+	a.Record(event.Event{Kind: MergedInto, Subject: Subject(in.Drop), Reason: in.Reason, Data: merging(l.merge, in.Keep, p.Keep.Number)})
 	return l.merge, nil
 }
 

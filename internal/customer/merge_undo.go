@@ -321,8 +321,8 @@ func (s *Service) unmerge(ctx context.Context, a *action.Action, id int64) (out 
 	if err := a.QueryRow(ctx, `SELECT number FROM customers WHERE id = $1`, m.Survivor).Scan(&number); err != nil {
 		return fail(err)
 	}
-	a.Record(event.Event{Kind: MergeUndone, Subject: Subject(m.Survivor), Data: MergeData{Merge: id, Other: m.Merged, Number: m.Number}})
-	a.Record(event.Event{Kind: MergeUndone, Subject: Subject(m.Merged), Data: MergeData{Merge: id, Other: m.Survivor, Number: number}})
+	a.Record(event.Event{Kind: MergeUndone, Subject: Subject(m.Survivor), Data: merging(id, m.Merged, m.Number)})
+	a.Record(event.Event{Kind: MergeUndone, Subject: Subject(m.Merged), Data: merging(id, m.Survivor, number)})
 	m.LeadsTo, m.UndoneAt, m.UndoneBy = 0, a.Now, a.Actor.Name
 	return Undone{m, fieldsOf(kept, m.Survivor)}, nil
 }

@@ -279,8 +279,8 @@ func (s *Service) decidePair(ctx context.Context, actor authz.Actor, name string
 		if to == PairOpen {
 			kind = PairReopened
 		}
-		a.Record(event.Event{Kind: kind, Subject: Subject(x), Reason: why, Data: MergeData{Other: y, Number: ns[y]}})
-		a.Record(event.Event{Kind: kind, Subject: Subject(y), Reason: why, Data: MergeData{Other: x, Number: ns[x]}})
+		a.Record(event.Event{Kind: kind, Subject: Subject(x), Reason: why, Data: merging(0, y, ns[y])})
+		a.Record(event.Event{Kind: kind, Subject: Subject(y), Reason: why, Data: merging(0, x, ns[x])})
 		return nil
 	})
 }
