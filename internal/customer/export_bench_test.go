@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bihuan/internal/authz"
 	"bihuan/internal/clock"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -104,5 +105,49 @@ func seedMany(w *world, n int) {
 	}
 	if err := w.d.Analyze(w.ctx, "customers", "contacts", "customer_tags", "departments"); err != nil {
 		panic(err)
+	}
+}
+
+// BenchmarkLists asks for the first page of usual lists among BIHUAN_ROWS
+// customers, by a head of half of them.
+func BenchmarkLists(b *testing.B) {
+	engines := map[string]func() (*db.DB, *clock.Fake){"sqlite": func() (*db.DB, *clock.Fake) { return dbtest.New(b) }}
+	if server := os.Getenv("BIHUAN_TEST_POSTGRES"); server != "" {
+		engines["postgres"] = func() (*db.DB, *clock.Fake) { return dbtest.NewPostgres(b, server) }
+	}
+	rows, _ := strconv.Atoi(os.Getenv("BIHUAN_ROWS"))
+	if rows == 0 {
+		rows = 20_000
+	}
+	quiet := customer.Node{Field: "activity", Op: customer.OpOlder, Values: []string{"0"}}
+	for name, open := range engines {
+		d, c := open()
+		w := newWorld(&testing.T{}, d, c)
+		seedMany(w, rows)
+		w.exec(`INSERT INTO tags (id, name, colour, created_at) VALUES (2, '少见', 'blue', 0)`)
+		w.exec(`INSERT INTO customer_tags (customer_id, tag_id) SELECT id, 2 FROM customers WHERE id % 5000 = 7`)
+		w.exec(`UPDATE customers SET level = 'vip' WHERE id % 200 = 3`)
+		for _, f := range []struct {
+			name string
+			f    customer.Filter
+		}{
+			{"all", customer.Filter{}},
+			{"name", customer.Filter{Sort: customer.SortName}},
+			{"rare_tag", customer.Filter{TagID: 2}},
+			{"frequent_tag", customer.Filter{TagID: 1}},
+			{"vip_and_quiet_or_unowned", customer.Filter{Query: customer.AllOf(customer.Is("level", "vip"), customer.Node{Any: []customer.Node{quiet, {Field: "owner", Op: customer.OpEmpty}}})}},
+			{"name_has", customer.Filter{Query: customer.AllOf(customer.Node{Field: "name", Op: customer.OpHas, Values: []string{"1234"}})}},
+			{"nobody", customer.Filter{Query: customer.AllOf(customer.Is("region", "无此地"))}},
+		} {
+			for who, actor := range map[string]authz.Actor{"everything": w.auditor, "department": w.head} {
+				b.Run(name+"/"+f.name+"/"+who, func(b *testing.B) {
+					for range b.N {
+						if _, err := w.s.List(w.ctx, customer.View(actor), f.f); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
 	}
 }

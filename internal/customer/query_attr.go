@@ -671,6 +671,18 @@ func (p *plan) finders(n Node) []finder {
 		return sql(func(a *db.Args) string {
 			return `SELECT id FROM customers WHERE parent_id > 0 AND parent_id IN (` + a.AddInts(p.numbers(n.Values)) + `)`
 		})
+	case at.Code == "level" && n.Op == OpIs && !slices.Contains(n.Values, string(Normal)):
+		return sql(func(a *db.Args) string {
+			return `SELECT id FROM customers WHERE level <> 'normal' AND level IN (` + texts(a, n.Values) + `)`
+		})
+	case (at.Code == "stage" || at.Code == "grade") && n.Op == OpIs:
+		return sql(func(a *db.Args) string {
+			return `SELECT id FROM customers WHERE ` + at.Code + ` IN (` + texts(a, n.Values) + `)`
+		})
+	case (at.Code == "owner" || at.Code == "created_by") && n.Op == OpIs:
+		return sql(func(a *db.Args) string {
+			return `SELECT id FROM customers WHERE ` + strings.TrimPrefix(at.expr, "c.") + ` IN (` + a.AddInts(p.numbers(n.Values)) + `)`
+		})
 	case at.exact != "" && n.Op == OpIs:
 		return sql(func(a *db.Args) string {
 			return `SELECT id FROM customers WHERE ` + at.exact + ` IS NOT NULL AND ` + at.exact + ` IN (` + texts(a, n.Values) + `)`

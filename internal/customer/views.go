@@ -310,7 +310,8 @@ func splitColumns(s string) []string {
 const (
 	countMax  = 1000
 	countHold = 20 * time.Second
-	countWait = 2 * time.Second // for all of one reader
+	countWait = 2 * time.Second        // for all of one reader, beside his page
+	countPage = 700 * time.Millisecond // for one that a page waits for
 )
 
 // counted remembers counts for a moment. The zero value is empty.
@@ -330,7 +331,11 @@ type countAt struct {
 func (s *Service) Counts(ctx context.Context, actor authz.Actor, fs []Filter) ([]int, error) {
 	sc, now := View(actor), s.db().Clock().Now()
 	out := make([]int, len(fs))
-	limited, cancel := context.WithTimeout(ctx, countWait)
+	wait := countWait
+	if len(fs) == 1 {
+		wait = countPage
+	}
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for i, f := range fs {
 		key := fmt.Sprint(actor.ID, " ", sc.Level(), " ", sc.Departments(), " ", f.Whole())
@@ -361,32 +366,6 @@ func (s *Service) Counts(ctx context.Context, actor authz.Actor, fs []Filter) ([
 		s.counted.mu.Unlock()
 	}
 	return out, nil
-}
-
-// ForgetInFilters takes words, the names of a person above all, out of every
-// condition that is kept: views and segments ask for the masked word from now
-// on, changes and exports that are over keep no condition. The files of exports
-// are their owner's to remove.
-func (s *Service) ForgetInFilters(ctx context.Context, a *action.Action, words []string) error {
-	for _, w := range words {
-		if utf8.RuneCountInString(w) < 2 {
-			continue
-		}
-		quoted := strings.Trim(asJSON(w), `"`)
-		like := "%" + likeEscape.Replace(quoted) + "%"
-		for _, table := range []string{"customer_views", "customer_segments"} {
-			if _, err := a.Exec(ctx, `UPDATE `+table+` SET filter = REPLACE(filter, $1, $2), version = version + 1 WHERE filter LIKE $3 ESCAPE '\'`, quoted, cnid.MaskName(w), like); err != nil {
-				return fmt.Errorf("customer: forget in filters: %w", err)
-			}
-		}
-		for _, q := range []string{`UPDATE customer_exports SET filter = '' WHERE state NOT IN ('waiting', 'running') AND filter LIKE $1 ESCAPE '\'`,
-			`UPDATE customer_bulks SET filter = '' WHERE state <> 'running' AND filter LIKE $1 ESCAPE '\'`} {
-			if _, err := a.Exec(ctx, q, like); err != nil {
-				return fmt.Errorf("customer: forget in filters: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // removeListsOf takes away what people of the sample staff kept for their lists,
