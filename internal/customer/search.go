@@ -67,10 +67,12 @@ func (s *Service) search(ctx context.Context, sc authz.Scope, text string, limit
 	if limit <= 0 || limit > 200 {
 		limit = 20
 	}
-	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}, narrow: narrow}
-	p.exact(text)
+	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}, narrow: narrow, limit: limit}
+	p.exact(text) // from the likeliest on: what cannot be among those shown is not looked for
+	key := latin(text)
+	p.latin(key)
 	p.words(text)
-	p.latin(text)
+	p.contacts(key)
 	if p.err == nil && len(p.hits) == 0 {
 		p.guess(text)
 	}
@@ -86,7 +88,7 @@ func (s *Service) ByPhone(ctx context.Context, sc authz.Scope, phone string) ([]
 	if sc.Empty() {
 		return nil, nil
 	}
-	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}}
+	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}, limit: 20}
 	p.phone(phone)
 	if p.err != nil {
 		return nil, p.err
@@ -113,6 +115,8 @@ type prober struct {
 	hits map[int64]found
 	err  error
 
+	limit int // how many are shown
+
 	narrow func(a *db.Args) (string, error)
 }
 
@@ -129,11 +133,24 @@ var beyondIndexes = authz.Columns{Owners: []string{"+c.owner_id", "+c.created_by
 
 // look adds the customers in scope that fulfil cond; make adds its arguments.
 func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
-	if p.err != nil {
+	p.lookIn(by, score, score, func(a *db.Args) string { return "customers c WHERE " + cond(a) })
+}
+
+// lookIn is look with the tables to look in. best is the score that result may
+// give what is found: when as many as are shown have a better one, nothing is
+// looked for.
+func (p *prober) lookIn(by string, score, best int, from func(a *db.Args) string) {
+	better := 0
+	for _, f := range p.hits {
+		if f.score > best {
+			better++
+		}
+	}
+	if p.err != nil || better >= p.limit {
 		return
 	}
 	var a db.Args
-	query := `SELECT c.id, c.name, c.number, c.activity_at FROM customers c WHERE ` + cond(&a) + ` AND (` + p.sc.Where(&a, beyondIndexes) + `) AND c.gone = 0`
+	query := `SELECT c.id, c.name, c.number, c.activity_at FROM ` + from(&a) + ` AND (` + p.sc.Where(&a, beyondIndexes) + `) AND c.gone = 0`
 	if p.narrow != nil {
 		more, err := p.narrow(&a)
 		if err != nil {
@@ -225,15 +242,16 @@ func (p *prober) words(text string) {
 	if _, ok := search.Customers.MatchSQL(&db.Args{}, p.s.db().Dialect(), text); !ok {
 		return
 	}
-	p.look(ByContact, 50, func(a *db.Args) string {
+	// The newest first, and no further than it takes: in this order of tables the
+	// index is read as the rows are wanted.
+	p.lookIn(ByContact, 50, 62, func(a *db.Args) string {
 		sub, _ := search.Customers.MatchSQL(a, p.s.db().Dialect(), text)
-		return "c.id IN (SELECT id FROM (" + sub + ") m)"
+		return "(" + sub + ") m CROSS JOIN customers c WHERE c.id = m.id"
 	})
 }
 
-// latin looks for pinyin: initials (gznyyl), full (guangzhounanyue), initials of
-// contacts.
-func (p *prober) latin(text string) {
+// latin returns text as pinyin is stored, "" when it cannot be pinyin.
+func latin(text string) string {
 	key := strings.ToLower(strings.Map(func(r rune) rune {
 		if r == '\'' || r == ' ' {
 			return -1
@@ -241,12 +259,27 @@ func (p *prober) latin(text string) {
 		return r
 	}, text))
 	if len(key) < 2 || !pinyinKey(key) {
+		return ""
+	}
+	return key
+}
+
+// latin looks for pinyin: initials (gznyyl), full (guangzhounanyue).
+func (p *prober) latin(key string) {
+	if key == "" {
 		return
 	}
 	p.column(ByInitials, 75, "initials", key)
-	p.prefix(ByInitials, 65, "c.initials", key)
 	if len(key) >= 3 {
 		p.prefix(ByPinyin, 68, "c.pinyin", key)
+	}
+	p.prefix(ByInitials, 65, "c.initials", key)
+}
+
+// contacts looks for the initials of contacts.
+func (p *prober) contacts(key string) {
+	if key == "" {
+		return
 	}
 	p.look(ByContact, 48, func(a *db.Args) string {
 		return "c.id IN (SELECT customer_id FROM contacts WHERE active = 1 AND initials = " + a.Add(key) + ")"
