@@ -288,36 +288,38 @@ func (s *Service) workDisclose(ctx context.Context, j *job.Job) error {
 	if err != nil {
 		return err
 	}
-	if company, err := s.Org.Company(ctx); err != nil {
+	company, err := s.Company(ctx, d.Lang)
+	if err != nil {
 		return err
-	} else if raw, err := s.workbook(ctx, d, ids, company.Name); err != nil {
+	}
+	raw, err := s.workbook(ctx, d, ids, company)
+	if err != nil {
 		return err
-	} else {
-		m, err := s.Files.Receive(ctx, d.Number+".xlsx", bytes.NewReader(raw))
+	}
+	m, err := s.Files.Receive(ctx, d.Number+".xlsx", bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return s.run.Do(ctx, worker(), "privacy.disclose", func(ctx context.Context, a *action.Action) error {
+		now, err := s.disclosure(ctx, a, `d.id = $1`, a.ForUpdate(), d.ID)
+		if err != nil || now.State != "running" {
+			a.Nothing()
+			return err
+		}
+		f, err := s.Files.SaveTo(ctx, a, m, blob.Owner{Type: subjectDisclosure, ID: d.ID, Internal: true})
 		if err != nil {
 			return err
 		}
-		return s.run.Do(ctx, worker(), "privacy.disclose", func(ctx context.Context, a *action.Action) error {
-			now, err := s.disclosure(ctx, a, `d.id = $1`, a.ForUpdate(), d.ID)
-			if err != nil || now.State != "running" {
-				a.Nothing()
-				return err
-			}
-			f, err := s.Files.SaveTo(ctx, a, m, blob.Owner{Type: subjectDisclosure, ID: d.ID, Internal: true})
-			if err != nil {
-				return err
-			}
-			_, err = a.Exec(ctx, `UPDATE disclosures SET state = 'ready', file_id = $1, sha256 = $2, made_at = $3, expires_at = $4 WHERE id = $5`,
-				f.ID, f.SHA256, a.NowMicros(), db.Micros(a.Now.AddDate(0, 0, d.Days)), d.ID)
-			if err != nil {
-				return fmt.Errorf("privacy: disclosure %d: %w", d.ID, err)
-			}
-			customer.NoteDisclosure(a, ids, d.Number, d.Recipient, d.Fields)
-			a.Record(event.Event{Kind: DisclosureMade, Subject: aboutDisclosure(d.ID), Data: Fact{Number: d.Number, Title: d.Recipient, Args: []string{d.Number, d.Recipient, strconv.Itoa(len(ids))},
-				Tell: []int64{d.AskedBy}, Link: fmt.Sprintf("/privacy/disclosures/%d", d.ID)}})
-			return nil
-		})
-	}
+		_, err = a.Exec(ctx, `UPDATE disclosures SET state = 'ready', file_id = $1, sha256 = $2, made_at = $3, expires_at = $4 WHERE id = $5`,
+			f.ID, f.SHA256, a.NowMicros(), db.Micros(a.Now.AddDate(0, 0, d.Days)), d.ID)
+		if err != nil {
+			return fmt.Errorf("privacy: disclosure %d: %w", d.ID, err)
+		}
+		customer.NoteDisclosure(a, ids, d.Number, d.Recipient, d.Fields)
+		a.Record(event.Event{Kind: DisclosureMade, Subject: aboutDisclosure(d.ID), Data: Fact{Number: d.Number, Title: d.Recipient, Args: []string{d.Number, d.Recipient, strconv.Itoa(len(ids))},
+			Tell: []int64{d.AskedBy}, Link: fmt.Sprintf("/privacy/disclosures/%d", d.ID)}})
+		return nil
+	})
 }
 
 // disclosed returns the customers of a disclosure who are still there and may

@@ -171,11 +171,11 @@ type dossierFile struct {
 
 func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []dossierFile, err error) {
 	l := i18n.ZhCN
-	company, err := s.Org.Company(ctx)
+	company, err := s.Company(ctx, l)
 	if err != nil {
 		return d, nil, err
 	}
-	d = Dossier{Number: r.Number, MadeAt: s.db().Clock().Now().In(number.Zone), Company: company.Name}
+	d = Dossier{Number: r.Number, MadeAt: s.db().Clock().Now().In(number.Zone), Company: company}
 	q := s.db().Read()
 	own, err := s.Rooms.Customers.Own(ctx, q, r.Customers, r.Contacts)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
+	"bihuan/internal/i18n"
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
 	"bihuan/internal/number"
@@ -170,4 +171,14 @@ func deciders(r approval.Request) string {
 		names = append(names, n)
 	}
 	return strings.Join(names, "、")
+}
+
+// Company is how the company calls itself in what leaves it, in l; until it has
+// said so, "the company".
+func (s *Service) Company(ctx context.Context, l i18n.Lang) (string, error) {
+	c, err := s.Org.Company(ctx)
+	if err != nil || c.Name != "" {
+		return c.Name, err
+	}
+	return i18n.T(l, "privacy.company"), nil
 }

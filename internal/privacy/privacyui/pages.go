@@ -17,7 +17,6 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
-	"bihuan/internal/org"
 	"bihuan/internal/privacy"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -37,9 +36,8 @@ var (
 const pageSize = 30
 
 type pages struct {
-	s   *privacy.Service
-	c   *customer.Service
-	org *org.Service
+	s *privacy.Service
+	c *customer.Service
 }
 
 // Nav are the entries of the navigation; they share one place.
@@ -54,8 +52,8 @@ func Nav() []ui.Nav {
 }
 
 // Routes adds the pages.
-func Routes(rt *web.Router, s *privacy.Service, c *customer.Service, o *org.Service) {
-	p := &pages{s, c, o}
+func Routes(rt *web.Router, s *privacy.Service, c *customer.Service) {
+	p := &pages{s, c}
 	rt.Handle("GET  /privacy/requests", privacy.PermView, p.requests)
 	rt.Handle("GET  /privacy/requests/new", privacy.PermRegister, p.newRequest)
 	rt.Handle("POST /privacy/requests", privacy.PermRegister, p.register)

@@ -324,12 +324,12 @@ func (p *pages) proof(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	company, err := p.org.Company(r.Context())
+	company, err := p.s.Company(r.Context(), r.Lang)
 	if err != nil {
 		return err
 	}
 	k := e.Report.Looked
-	v := proofView{E: e, Genuine: p.s.Genuine(e), Company: company.Name, Phase: r.T("privacy.phase." + e.Phase), Looked: r.T("privacy.proof.looked_text", k.Rows, k.Files, k.Events, k.Left)}
+	v := proofView{E: e, Genuine: p.s.Genuine(e), Company: company, Phase: r.T("privacy.phase." + e.Phase), Looked: r.T("privacy.proof.looked_text", k.Rows, k.Files, k.Events, k.Left)}
 	if by, ok := actorName(r.Lang, e.Report.OrderedBy); ok {
 		v.E.Report.OrderedBy = by
 	}
