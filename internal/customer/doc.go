@@ -15,6 +15,9 @@
 //     department to ask.
 //   - Every change of a profile is recorded field by field; for important
 //     fields with a reason (CUS-11).
+//   - Who is dormant wakes with any contact: [Touch] and [FollowedUp] see to it,
+//     whichever room or channel the contact came by (CUS-12).
+//   - A group of companies has no circle (CUS-20).
 //
 // A sealed value is bound to table, id and field of its row, so rows are
 // inserted first and sealed in the same transaction.

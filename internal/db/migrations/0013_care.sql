@@ -13,6 +13,7 @@ CREATE TABLE grade_suggestions (
 	at            BIGINT   NOT NULL
 );
 CREATE INDEX grade_suggestions_score ON grade_suggestions (score, customer_id) WHERE differs = 1;
+CREATE INDEX grade_suggestions_grade ON grade_suggestions (grade, score, customer_id) WHERE differs = 1;
 CREATE INDEX grade_suggestions_department ON grade_suggestions (department_id, score, customer_id) WHERE differs = 1;
 CREATE INDEX grade_suggestions_owner ON grade_suggestions (owner_id, score, customer_id) WHERE differs = 1;
 
