@@ -207,6 +207,7 @@ type listView struct {
 	Own      string // the filter in the address; "" that of the view
 	CanNew   bool
 	CanTag   bool
+	Together []PageAction
 	CanEdit  bool
 	CanMove  bool   // export
 	Twins    string // how many suspected duplicates wait for the reader; "" none
@@ -220,7 +221,7 @@ var sampleRow = listRow{sample, []cell{{Code: "name", Text: "x"}, {Code: "contac
 	{Code: "time", At: time.Unix(1.7e9, 0), Label: "x"}, {Code: "verify", At: time.Unix(1.7e9, 0), Label: "x"}, {Text: "x", Label: "x"}, {Text: "x", Href: "https://a.cn", Label: "x"}}}
 
 var listPage = ui.NewPage[listView](files, "list.html").Sample(
-	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
+	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Together: []PageAction{{"/x", "external", "customer.nav", "", false}}, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Pager: ui.Pager{Next: "/x"}, Tabs: []tab{{"all", "x", "/x", "9", true}, {"2", "y", "/y", "", false}}, Lazy: "/x", Count: "999+", Many: true, Says: []string{"a", "b"}, Own: "{}", ToAll: "/x", HasQuery: true},
 	listView{Rows: []listRow{sampleRow}, Searched: true},
 	listView{Searched: true, CanNew: true}, listView{Filtered: true}, listView{Problem: "x"})
@@ -229,6 +230,11 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	st, err := p.listState(r, f)
 	v := listView{Filter: f, CanNew: r.Actor.Can(customer.PermCreate), CanTag: r.Actor.Can(customer.PermTag), CanEdit: r.Actor.Can(customer.PermEdit), CanMove: r.Actor.Can(customer.PermExport)}
+	for _, x := range p.Together {
+		if r.Actor.Can(x.Perm) {
+			v.Together = append(v.Together, x)
+		}
+	}
 	if err == nil {
 		err = p.fill(r, st, &v)
 	}
@@ -294,7 +300,7 @@ func (p *pages) fill(r *web.Request, st state, v *listView) error {
 	var found []customer.Found
 	if q := st.f.String("q"); q != "" {
 		v.Searched = true
-		if found, err = p.Customers.Find(ctx, sc, q, 50, st.filter); err != nil {
+		if found, err = p.Customers.Find(ctx, sc, q, 25, st.filter); err != nil {
 			return err
 		}
 	} else {
