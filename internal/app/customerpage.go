@@ -17,7 +17,8 @@ func (a *App) customerPages() customerui.Config {
 		Customers: a.Customers, Org: a.Org, Files: a.Files,
 		Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate,
 		CustomerOfTicket: a.customerOfTicket, PermTicket: ticket.PermView,
-		Notes: a.pageNotes,
+		Notes:    a.pageNotes,
+		Together: []customerui.PageAction{{Href: "/privacy/disclosures/new", Icon: "external", LabelKey: "privacy.disclosure.nav", Perm: privacy.PermDisclose}},
 		Actions: []customerui.PageAction{
 			{Href: "/customers/{id}/verification", Icon: "checklist", LabelKey: "customer.verify.title", Perm: customer.PermEdit},
 			{Href: "/customers/merge?keep={id}", Icon: "merge", LabelKey: "customer.merge.this", Perm: customer.PermMerge},

@@ -72,6 +72,7 @@ type Config struct {
 	PermNew   authz.Permission
 	Files     *blob.Files
 	Actions   []PageAction // further things to do with a customer
+	Together  []PageAction // and with those ticked on the list: their ids are posted as "id"
 
 	// Notes says what is to be said on top of a customer's page.
 	Notes func(ctx context.Context, actor authz.Actor, lang i18n.Lang, c customer.Customer) ([]Note, error)
