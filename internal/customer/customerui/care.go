@@ -9,6 +9,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/customer"
+	"bihuan/internal/event"
 	"bihuan/internal/i18n"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -405,4 +406,40 @@ func ApplyNames(c customer.Care) {
 	}
 	i18n.Rename(words)
 	ui.Recolour(tones)
+}
+
+// careFacts are the lines of the timeline about a verification or a relation.
+func careFacts(r *web.Request, e *event.Stored) (template.HTML, []changeView) {
+	if e.Kind == customer.VerifiedKind {
+		var d customer.VerifiedData
+		if e.Decode(&d) != nil {
+			return ui.Icon("checklist"), nil
+		}
+		lines := []changeView{{Field: r.T("customer.verify"), New: r.T("customer.verify.result." + d.Result)}}
+		if d.Next != "" {
+			lines = append(lines, changeView{Field: r.T("customer.verify.due"), New: d.Next})
+		}
+		return ui.Icon("checklist"), lines
+	}
+	var d customer.RelationData
+	if e.Decode(&d) != nil {
+		return ui.Icon("link"), nil
+	}
+	c := changeView{Field: r.T(customer.Relation{Kind: d.Relation, Way: d.Way}.Key()), New: d.Number}
+	if e.Kind == customer.RelationEnded {
+		c.Old, c.New = c.New, ""
+	}
+	return ui.Icon("link"), []changeView{c}
+}
+
+// stageCause says why a customer was lost, or which rule moved him.
+func stageCause(r *web.Request, e *event.Stored) string {
+	var d customer.StageData
+	if e.Decode(&d) != nil || d.Cause == "" {
+		return ""
+	}
+	if key := "customer.lost." + d.Cause; i18n.Has(key) {
+		return r.T(key)
+	}
+	return r.T("customer.cause." + d.Cause)
 }

@@ -70,6 +70,8 @@ func TestStanding(t *testing.T) {
 	}
 	_, body, _ = s.do("agent", path("standing"), nil)
 	has(t, "afterwards", body, "A 重点", "流失", "价格", "对手低两成")
+	_, body, _ = s.do("agent", fmt.Sprintf("/customers/%d", id), nil)
+	has(t, "timeline", body, "变更了客户阶段", "潜在", "流失", "对手低两成")
 	for _, p := range []string{"grade", "stage"} {
 		if code, _, _ = s.do("auditor", path(p), url.Values{}); code != http.StatusForbidden {
 			t.Errorf("auditor posts %s: %d", p, code)
@@ -106,6 +108,8 @@ func TestVerificationPages(t *testing.T) {
 			t.Errorf("%s gets %d, want %d", who, code, want)
 		}
 	}
+	_, body, _ = s.do("agent", fmt.Sprintf("/customers/%d", id), nil)
+	has(t, "timeline", body, "核实了客户资料", "有更正")
 	_, body, _ = s.do("agent", "/customers/verifications", nil)
 	has(t, "list", body, "近两周没有需要您核实的客户", "团队逾期")
 }

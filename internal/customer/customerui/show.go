@@ -505,8 +505,13 @@ func line(r *web.Request, i customer.Item) lineView {
 		d := i.Tags()
 		l.Icon = ui.Icon("tag")
 		l.Facts = []changeView{{Field: r.T("customer.tag"), Old: strings.Join(d.Removed, r.T("customer.comma")), New: strings.Join(d.Added, r.T("customer.comma"))}}
-	case customer.Changed:
+	case customer.VerifiedKind, customer.RelationMade, customer.RelationEnded:
+		l.Icon, l.Facts = careFacts(r, e)
+	case customer.Changed, customer.StageChanged:
 		l.Icon = ui.Icon("edit")
+		if e.Kind == customer.StageChanged && l.Reason == "" {
+			l.Reason = stageCause(r, e)
+		}
 		for _, c := range i.Changes() {
 			l.Facts = append(l.Facts, changeView{Field: fieldLabel(r, c), Of: c.Of, Old: say(r, c.Change, c.Old), New: say(r, c.Change, c.New)})
 		}
