@@ -34,6 +34,7 @@ bench: build ## Speed and cost of the daily paths, beside bare statements
 
 golden: ## Write the golden files of the guards anew; read the difference before committing
 	./scripts/test.sh ./internal/guard -update
+	go generate ./internal/api/v1
 
 clean: ## Remove what was built
 	rm -rf bin
