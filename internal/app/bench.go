@@ -52,7 +52,11 @@ func (c *benchSeedCmd) Run(e *env) error {
 }
 
 func (a *App) benchRooms() bench.Rooms {
-	return bench.Rooms{DB: a.DB, Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}
+	r := bench.Rooms{DB: a.DB, Run: a.Run, Org: a.Org, Customers: a.Customers, Tickets: a.Tickets}
+	for _, l := range a.Follower.Listeners() {
+		r.Listeners = append(r.Listeners, l.Name)
+	}
+	return r
 }
 
 type benchRunCmd struct {
