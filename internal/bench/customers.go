@@ -271,7 +271,7 @@ func (w wanted) ops() map[string]op {
 		return func(c *client) (int64, error) {
 			for {
 				if text := by(c, turn(c, w)); text != "" {
-					return c.get("/customers?q="+url.QueryEscape(text), "rows")
+					return c.get("/customers?q="+url.QueryEscape(text), "div#rows")
 				}
 			}
 		}

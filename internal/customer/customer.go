@@ -157,15 +157,15 @@ const RevealReasonSetting = "customer.reveal_reason"
 
 // Service is the room.
 type Service struct {
-	run     *action.Runner
-	keys    *crypt.Keeper
-	fields  *field.Service
-	tickets Tickets       // nil until ShowTickets
-	levels  LevelApproval // nil: changes of level are done at once
-	lists   lists         // what long lists need: see Equip
-	counted counted       // of views, for a moment
+	run      *action.Runner
+	keys     *crypt.Keeper
+	fields   *field.Service
+	tickets  Tickets       // nil until ShowTickets
+	levels   LevelApproval // nil: changes of level are done at once
+	lists    lists         // what long lists need: see Equip
+	counted  counted       // of views, for a moment
 	business TicketCounter // nil until CountBusiness
-	leads    Leads        // nil until AskLeads
+	leads    Leads         // nil until AskLeads
 }
 
 // New returns the room on the runner's store. keys seal the sensitive fields.

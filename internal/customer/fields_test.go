@@ -152,7 +152,9 @@ func TestOwnFieldsAreErased(t *testing.T) {
 		if left() != 2 {
 			t.Fatal("nothing was stored")
 		}
-		act(func(ctx context.Context, a *action.Action) error { return w.s.EraseContacts(ctx, a, []int64{c.Contacts[0].ID}, "R1") })
+		act(func(ctx context.Context, a *action.Action) error {
+			return w.s.EraseContacts(ctx, a, []int64{c.Contacts[0].ID}, "R1")
+		})
 		if left() != 1 {
 			t.Errorf("%d values after the contact was erased", left())
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bihuan/internal/customer"
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -178,6 +179,33 @@ var drawn = []string{"name", "contact", "level", "grade", "stage", "tags", "owne
 type listRow struct {
 	customer.Found
 	Cells []cell
+	Tick  bool // it can be chosen for what is done with many
+}
+
+// Key makes a row be drawn anew only when something shown in it has changed.
+func (r listRow) Key() any {
+	var b []byte
+	add := func(ss ...string) {
+		for _, s := range ss {
+			b = append(append(b, s...), 0)
+		}
+	}
+	num := func(ns ...int64) {
+		for _, n := range ns {
+			b = append(strconv.AppendInt(b, n, 36), 0)
+		}
+	}
+	p := r.Primary()
+	num(r.ID, p.ID, r.OpenTickets, r.TotalTickets, int64(db.Bool(r.Tick)))
+	add(r.Name, r.By, r.Number, string(r.Type), r.Source, p.Name, p.Gender, p.Phone, string(r.Level), r.Grade, string(r.Stage), r.OwnerName, r.DepartmentName)
+	for _, t := range r.Tags {
+		add(t.Colour, t.Name)
+	}
+	for _, c := range r.Cells {
+		add(c.Code, c.Label, c.Text, c.Href)
+		num(db.Micros(c.At), int64(db.Bool(c.Right)))
+	}
+	return string(b)
 }
 
 type tab struct {
@@ -217,7 +245,7 @@ type listView struct {
 	Types, Levels, Stages, Sources, Industries, Tags, Owners, Departments, Sorts []ui.Option
 }
 
-var sampleRow = listRow{sample, []cell{{Code: "name", Text: "x"}, {Code: "contact"}, {Code: "level"}, {Code: "grade"}, {Code: "stage"}, {Code: "tags"}, {Code: "owner"}, {Code: "open_tickets", Right: true},
+var sampleRow = listRow{Tick: true, Found: sample, Cells: []cell{{Code: "name", Text: "x"}, {Code: "contact"}, {Code: "level"}, {Code: "grade"}, {Code: "stage"}, {Code: "tags"}, {Code: "owner"}, {Code: "open_tickets", Right: true},
 	{Code: "time", At: time.Unix(1.7e9, 0), Label: "x"}, {Code: "verify", At: time.Unix(1.7e9, 0), Label: "x"}, {Text: "x", Label: "x"}, {Text: "x", Href: "https://a.cn", Label: "x"}}}
 
 var listPage = ui.NewPage[listView](files, "list.html").Sample(
@@ -335,7 +363,7 @@ func (p *pages) fill(r *web.Request, st state, v *listView) error {
 		return err
 	}
 	for i, x := range found {
-		v.Rows = append(v.Rows, listRow{x, cells(columns, &lines[i])})
+		v.Rows = append(v.Rows, listRow{x, cells(columns, &lines[i]), v.CanTag || v.CanEdit})
 	}
 	return nil
 }
