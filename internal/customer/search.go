@@ -44,7 +44,7 @@ func (f Found) match() Match {
 const maxSearch = 100
 
 // probe is how many customers one way of looking brings up.
-const probe = 60
+const probe = 30
 
 // Search finds customers in the reader's scope by whatever he typed: number,
 // credit code, telephone number in any spelling or its last four digits, e-mail

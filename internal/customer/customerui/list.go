@@ -221,6 +221,7 @@ type listView struct {
 	Tabs     []tab
 	Lazy     string // address that answers the tabs with their counts; "" they have them
 	Searched bool
+	Named    string // address of all whose name holds what was searched for; "": all that was found is shown
 	Filtered bool
 	Filter   *web.Form
 	Bulk     *web.Form // of the choice of a tag; always empty
@@ -251,7 +252,7 @@ var sampleRow = listRow{Tick: true, Found: sample, Cells: []cell{{Code: "name", 
 var listPage = ui.NewPage[listView](files, "list.html").Sample(
 	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Together: []PageAction{{"/x", "external", "customer.nav", "", false}}, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Pager: ui.Pager{Next: "/x"}, Tabs: []tab{{"all", "x", "/x", "9", true}, {"2", "y", "/y", "", false}}, Lazy: "/x", Count: "999+", Many: true, Says: []string{"a", "b"}, Own: "{}", ToAll: "/x", HasQuery: true},
-	listView{Rows: []listRow{sampleRow}, Searched: true},
+	listView{Rows: []listRow{sampleRow}, Searched: true, Named: "/x"},
 	listView{Searched: true, CanNew: true}, listView{Filtered: true}, listView{Problem: "x"})
 
 func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
@@ -313,6 +314,10 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	return listPage.Render(w, r, ui.Chrome{Title: r.T("customer.list.title"), Nav: "customers", Assets: []string{"customer.css", "list.css"}}, v)
 }
 
+// likeliest is how many a search shows while it is typed; who wants all of a
+// name goes on to a list that can be paged.
+const likeliest = 10
+
 // fill loads the rows of the list.
 func (p *pages) fill(r *web.Request, st state, v *listView) error {
 	ctx, sc := r.Context(), customer.View(r.Actor)
@@ -328,8 +333,13 @@ func (p *pages) fill(r *web.Request, st state, v *listView) error {
 	var found []customer.Found
 	if q := st.f.String("q"); q != "" {
 		v.Searched = true
-		if found, err = p.Customers.Find(ctx, sc, q, 25, st.filter); err != nil {
+		if found, err = p.Customers.Find(ctx, sc, q, likeliest+1, st.filter); err != nil {
 			return err
+		}
+		if len(found) > likeliest {
+			found = found[:likeliest]
+			named := customer.Node{Any: []customer.Node{{Field: "name", Op: customer.OpHas, Values: []string{q}}, {Field: "contact", Op: customer.OpHas, Values: []string{q}}}}
+			v.Named = "/customers?" + url.Values{"filter": {filterText(st.filter.Whole().And(customer.AllOf(named)))}}.Encode()
 		}
 	} else {
 		page, err := p.Customers.List(ctx, sc, st.filter)
