@@ -27,6 +27,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/notify"
 	"bihuan/internal/org"
+	"bihuan/internal/privacy"
 	"bihuan/internal/setting"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
@@ -43,6 +44,7 @@ type Rooms struct {
 	Clocks    *sla.Service
 	Notify    *notify.Service   // nil: nobody is told
 	Approvals *approval.Service // nil: nobody asks for consent
+	Privacy   *privacy.Service  // nil: nobody asks about his data
 	Clock     *clock.Fake
 }
 
@@ -140,7 +142,7 @@ func about(c Counts) map[string]any {
 // real people have made of it stays: a customer for whom they registered a
 // ticket becomes a real one, and their tickets in the hands of sample staff go
 // to actor, or to an administrator.
-func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer.Service, t *ticket.Service, actor authz.Actor) (n Counts, err error) {
+func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer.Service, t *ticket.Service, p *privacy.Service, actor authz.Actor) (n Counts, err error) {
 	if err := actor.Check(org.PermManage); err != nil {
 		return n, err
 	}
@@ -160,6 +162,9 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 			return err
 		}
 		if n.Tickets, err = t.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := p.RemoveDemo(ctx, a); err != nil {
 			return err
 		}
 		if n.Customers, err = c.RemoveDemo(ctx, a, names); err != nil {

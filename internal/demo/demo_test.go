@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
@@ -13,7 +14,9 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/db/dbtest"
 	"bihuan/internal/event"
+	"bihuan/internal/job"
 	"bihuan/internal/notify"
+	"bihuan/internal/privacy"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
 	"bihuan/internal/web"
@@ -38,7 +41,7 @@ func shape(t *testing.T, d *db.DB) string {
 		`SELECT COUNT(*) || '/' || SUM(open_tickets) || '/' || SUM(total_tickets) FROM customers`,
 		`SELECT COUNT(*) || '/' || SUM(version) || '/' || SUM(activity_at) FROM tickets`,
 		`SELECT COUNT(*) FROM entries`, `SELECT COUNT(*) FROM clocks`, `SELECT COUNT(*) FROM clock_segments`, `SELECT COUNT(*) FROM contacts`,
-		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
+		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM person_requests`, `SELECT COUNT(*) FROM deletions`, `SELECT COUNT(*) FROM disclosures`, `SELECT COUNT(*) FROM disclosure_customers`, `SELECT COUNT(*) FROM files`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
 		`SELECT COALESCE(SUM(open), 0) FROM ticket_load`, `SELECT COUNT(*) FROM search_ticket`, `SELECT COUNT(*) FROM search_customer`,
 	} {
 		var s string
@@ -50,18 +53,26 @@ func shape(t *testing.T, d *db.DB) string {
 	return b.String()
 }
 
-func rooms(h *tickettest.House) Rooms {
+func rooms(h *tickettest.House) (Rooms, *job.Queue) {
 	n := notify.New(h.D, nil)
 	h.Follower.Listen(n.Listener())
 	approvals := approval.NewService(h.Run, h.Org)
 	h.Customers.AskApprovals(approvals)
-	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Clocks: h.Clocks, Notify: n, Approvals: approvals, Clock: h.Clock}
+	queue := job.New(h.D, job.Config{})
+	personal := privacy.New(h.Run, privacy.Rooms{Org: h.Org, Approvals: approvals, Fields: h.Customers.Fields(), Customers: h.Customers, Tickets: h.Service, Files: h.Files, Keys: h.Keys, Jobs: queue})
+	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
 }
 
 func TestFillAndRemove(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
 		h := tickettest.New(t, d, c)
+		// Nobody heads the company yet: what needs consent goes to the sample head.
+		h.OK(d.Write(h.Ctx, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE departments SET head_id = 0`)
+			return err
+		}))
+		c.Advance(time.Minute) // the organisation is cached for a while
 		real := h.Register()
 		h.OK(h.Follower.Drain(h.Ctx))
 		before := shape(t, d)
@@ -72,7 +83,10 @@ func TestFillAndRemove(t *testing.T) {
 		if testing.Short() {
 			size = Size{Customers: 50, Tickets: 140, Days: 20}
 		}
-		f, err := Fill(h.Ctx, rooms(h), size, end)
+		r, queue := rooms(h)
+		f, err := Fill(h.Ctx, r, size, end)
+		h.OK(err)
+		_, err = queue.RunDue(h.Ctx)
 		h.OK(err)
 		if f.Skipped > size.Tickets/50 {
 			t.Errorf("%d steps refused", f.Skipped)
@@ -100,7 +114,7 @@ func TestFillAndRemove(t *testing.T) {
 		kept := h.Register(func(in *ticket.RegisterInput) { in.CustomerID = sample })
 		kept = h.Move("zhuguan", kept, ticket.Assign, ticket.Input{AssigneeID: f.id("demo.agent", h)})
 
-		n, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, h.As("guanli"))
+		n, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("guanli"))
 		h.OK(err)
 		if n.Customers != size.Customers+again-1 || n.Tickets != f.Tickets || n.Users != len(staff) {
 			t.Errorf("removed %+v of %+v", n, f.Counts)
@@ -127,18 +141,18 @@ func TestFillAndRemove(t *testing.T) {
 			}
 			return err
 		}))
-		_, err = Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, h.As("guanli"))
+		_, err = Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("guanli"))
 		h.OK(err)
 		h.OK(h.Follower.Drain(h.Ctx))
 		if after := shape(t, d); after != before {
 			t.Errorf("before\n%s\nafter\n%s", before, after)
 		}
-		if _, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, h.As("kefu")); err == nil {
+		if _, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("kefu")); err == nil {
 			t.Error("an agent may remove the sample data")
 		}
-		r, err := event.Verify(h.Ctx, d.Read())
-		if err != nil || r.BrokenAt != 0 || r.Unsealed != 0 {
-			t.Errorf("audit trail: %+v %v", r, err)
+		v, err := event.Verify(h.Ctx, d.Read())
+		if err != nil || v.BrokenAt != 0 || v.Unsealed != 0 {
+			t.Errorf("audit trail: %+v %v", v, err)
 		}
 	})
 }
@@ -188,6 +202,10 @@ func checkLife(t *testing.T, d *db.DB, end int64) {
 		"tags":               `SELECT COUNT(*) FROM customer_tags`,
 		"needs":              `SELECT COUNT(*) FROM needs`,
 		"customers of sales": `SELECT COUNT(*) FROM customers WHERE owner_id > 0`,
+		"rights in work":     `SELECT COUNT(*) FROM person_requests WHERE state = 'open' AND found <> ''`,
+		"rights done":        `SELECT COUNT(*) FROM person_requests WHERE state = 'done'`,
+		"deletions waiting":  `SELECT COUNT(*) FROM deletions WHERE state = 'waiting'`,
+		"disclosures ready":  `SELECT COUNT(*) FROM disclosures WHERE state = 'ready' AND file_id > 0`,
 		"searchable":         `SELECT COUNT(*) FROM search_ticket`,
 	} {
 		if count(t, d, q) == 0 {
