@@ -55,9 +55,10 @@ func (r AuditRow) Note(l i18n.Lang) string {
 }
 
 // FieldName is the name of a changed field in the reader's language: the locale
-// key "audit.field.<field>", or the permission of that name, else the code.
+// key "audit.field.<field>", the permission or the customer's field of that name,
+// else the code.
 func FieldName(l i18n.Lang, field string) string {
-	for _, prefix := range []string{"audit.field.", "perm."} {
+	for _, prefix := range []string{"audit.field.", "perm.", "customer.field."} {
 		if i18n.Has(prefix + field) {
 			return i18n.T(l, prefix+field)
 		}
