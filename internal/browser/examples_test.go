@@ -10,6 +10,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/app"
 	"bihuan/internal/app/apptest"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
@@ -35,7 +36,8 @@ func made(t *testing.T, h *apptest.House) []string {
 	}
 	page, err := h.Customers.List(ctx, customer.View(by), customer.Filter{Limit: 40})
 	must(err)
-	c := slices.DeleteFunc(page.Rows, func(r customer.Row) bool { return r.Type != customer.Company })
+	waits := idsOf(t, h, `SELECT DISTINCT subject_id FROM approvals WHERE subject_type = 'customer' AND state = 'pending'`)
+	c := slices.DeleteFunc(page.Rows, func(r customer.Row) bool { return r.Type != customer.Company || slices.Contains(waits, r.ID) })
 	var out []string
 	at := func(format string, id int64) { out = append(out, fmt.Sprintf(format, id)) }
 
@@ -65,12 +67,11 @@ func made(t *testing.T, h *apptest.House) []string {
 
 	deletion, err := h.Privacy.AskDeletion(ctx, h.Actor(authz.RoleSupervisor), someone(t, h, authz.RoleSupervisor, "白一鸣", "13733334444").ID, "客户要求删除，已无业务")
 	must(err)
-	at("/privacy/deletions/%d", deletion.ID)
-	disclosure, err := h.Privacy.AskDisclosure(ctx, by, privacy.DisclosureInput{Purpose: "年度财务审计需要核对客户往来", Recipient: "信永会计师事务所", Fields: []string{"number", "name", "region"}, Customers: []int64{c[4].ID}, Days: privacy.DefaultDays})
+	agree(t, h, deletion.ApprovalID)
+	_, err = h.Privacy.AskDisclosure(ctx, by, privacy.DisclosureInput{Purpose: "年度财务审计需要核对客户往来", Recipient: "信永会计师事务所", Fields: []string{"number", "name", "region"}, Customers: []int64{c[4].ID}, Days: privacy.DefaultDays})
 	must(err)
-	at("/privacy/disclosures/%d", disclosure.ID)
 	for _, right := range []string{privacy.Access, privacy.Erase} {
-		who := someone(t, h, authz.RoleAdmin, "白"+right, fmt.Sprintf("1373333%04d", len(out)))
+		who := someone(t, h, authz.RoleAdmin, map[string]string{privacy.Access: "白小雨", privacy.Erase: "白小雪"}[right], fmt.Sprintf("1373333%04d", len(out)))
 		r, err := h.Privacy.Register(ctx, by, privacy.RequestInput{Kind: right, CameBy: "phone", Words: "想知道你们存了什么", Numbers: who.Number, Identity: "回拨登记的电话核对"})
 		must(err)
 		must(h.Privacy.Search(ctx, by, r.ID))
@@ -82,13 +83,66 @@ func made(t *testing.T, h *apptest.House) []string {
 			must(h.DB.Read().QueryRow(ctx, `SELECT MAX(id) FROM erasures`).Scan(&erasure))
 			at("/privacy/erasures/%d", erasure)
 			at("/privacy/erasures/%d/proof", erasure)
+			continue
 		}
-		at("/privacy/requests/%d", r.ID)
+		must(h.Privacy.Export(ctx, by, r.ID, []int64{who.ID}, nil))
+		must(h.Settle(ctx))
+		at("/privacy/requests/%d/copy", r.ID)
 	}
 	must(h.Settle(ctx))
+	// One of each state there is, those of the sample data among them.
+	for _, x := range []struct{ table, address string }{{"deletions", "/privacy/deletions/%d"}, {"disclosures", "/privacy/disclosures/%d"}, {"person_requests", "/privacy/requests/%d"}} {
+		for _, id := range idsOf(t, h, `SELECT MAX(id) FROM `+x.table+` GROUP BY state ORDER BY 1`) {
+			at(x.address, id)
+		}
+	}
+	for _, id := range idsOf(t, h, `SELECT MAX(id) FROM disclosures WHERE state = 'ready' HAVING MAX(id) > 0`) {
+		at("/privacy/disclosures/%d/file", id)
+	}
 	at("/customer-bulks/%d", bulk.ID)
 	at("/customer-exports/%d", export.ID)
 	at("/customer-exports/%d/file", export.ID)
+	return out
+}
+
+// agree lets everybody a request waits for agree to it, until it is approved.
+func agree(t *testing.T, h *apptest.House, id int64) {
+	t.Helper()
+	ctx := context.Background()
+	for range 5 {
+		r, err := h.Approvals.Get(ctx, h.Actor(authz.RoleAdmin), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.State != approval.Pending {
+			return
+		}
+		who, err := h.Org.Actor(ctx, r.Waiting[0].UserID)
+		if err == nil {
+			_, err = h.Approvals.Decide(ctx, who, id, approval.Decision{Approve: true, Comment: "已核对，同意。"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("still not approved")
+}
+
+// idsOf returns the only column of a query.
+func idsOf(t *testing.T, h *apptest.House, query string) (out []int64) {
+	t.Helper()
+	rows, err := h.DB.Read().Query(context.Background(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, n)
+	}
 	return out
 }
 

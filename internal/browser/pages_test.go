@@ -210,11 +210,11 @@ var latin = []string{
 	"VIP", "SLA", "Excel", "CSV", "ID", "URL", "API", "IP", "App", "Enter", "Esc", "Ctrl", "Tab", "Shift",
 	"Bihuan", "English", "MB", "KB", "GB", "PDF", "PNG", "JPG", "xlsx", "csv", "GBK", "UTF", "TLS", "min", "px",
 	"PostgreSQL", "SQLite", "Chromium", "Chrome", "Edge", "Firefox", "Safari", "Windows", "Linux", "macOS", "iPhone", "Android",
-	"Alt", "GHz", "MAC", "QQ", "REST", "OpenAPI", "JSON", "Token", "SHA", "HTTP", "HTTPS", "Webhook", "CPU", "OK", "Wi", "Fi", "WiFi", "POS",
+	"Alt", "GHz", "MAC", "QQ", "REST", "OpenAPI", "JSON", "Token", "SHA", "HTTP", "HTTPS", "Webhook", "CPU", "OK", "Wi", "Fi", "WiFi", "POS", "SN",
 }
 
 // data is what people typed or the program numbered: it may be in any script.
-var data = regexp.MustCompile(`[\w.+-]+@[\w.-]+|https?://\S+|[A-Z]{1,4}-?[0-9][0-9A-Z-]*|bht_\w+|\b[0-9A-Z]{8,}\b|\b[0-9a-f]{8,}\b|\b[a-z]+:(?:read|write)\b|\b[\w-]+(?:\.[\w-]+)+\b|[A-Z]*(?:\{\w+\})+|\*+\w*|\w*\*+\w*|/[a-z/{}.-]+`)
+var data = regexp.MustCompile(`[\w.+-]+@[\w.-]+|https?://\S+|[A-Z]{1,4}-?[0-9][0-9A-Z-]*|bht_\w+|\b[0-9A-Z]{8,}\b|\b[0-9a-f]{8,}\b|\b[a-z]+:(?:read|write)\b|\b[\w-]+(?:\.[\w-]+)+\b|[A-Z]*(?:\{\w+\})+|\*+\w*|\w*\*+\w*|/[a-z/{}.-]+|\.[a-z]{3,4}\b`)
 
 var word = regexp.MustCompile(`[A-Za-z][A-Za-z']+`)
 
