@@ -217,14 +217,7 @@ func (p place) wanted(ctx context.Context, clients, n int) (w wanted, err error)
 		return nil, err
 	}
 	defer d.Close()
-	// What the product does by itself with a million new customers, comparing and
-	// judging each, is another measurement: its duties rest for this one.
-	err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES ('duties', 'bench', 1, $1)
-			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, expires_at = excluded.expires_at`, db.Micros(tx.Now.Add(2*time.Hour)))
-		return err
-	})
-	if err != nil {
+	if err := rest(ctx, d); err != nil {
 		return nil, err
 	}
 	q, rnd := d.Read(), rand.New(rand.NewPCG(5, uint64(n)))
@@ -321,4 +314,15 @@ func table(w io.Writer, rs []CustomerReport) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// rest lets the duties of a store rest for the measurement: what the product
+// does by itself with thousands of new customers and tickets, comparing and
+// judging each of them once, is another one.
+func rest(ctx context.Context, d *db.DB) error {
+	return d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES ('duties', 'bench', 1, $1)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, expires_at = excluded.expires_at`, db.Micros(tx.Now.Add(2*time.Hour)))
+		return err
+	})
 }

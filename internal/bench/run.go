@@ -276,6 +276,9 @@ func (p place) bait(ctx context.Context, clients int) (b bait, err error) {
 		return b, err
 	}
 	defer d.Close()
+	if err := rest(ctx, d); err != nil {
+		return b, err
+	}
 	q := d.Read()
 	refs := func(query string, args ...any) (out []ref, err error) {
 		rows, err := q.Query(ctx, query, args...)
