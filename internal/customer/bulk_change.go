@@ -177,67 +177,79 @@ func asJSON(v any) string {
 // the background when they are many; the Bulk says which, and later what came of
 // it. Whoever the actor may not change is left alone and reported.
 func (s *Service) Change(ctx context.Context, actor authz.Actor, sel Selection, c BulkChange) (b Bulk, err error) {
+	err = s.run.Do(ctx, actor, "customer.bulk", func(ctx context.Context, a *action.Action) error {
+		b, err = s.ChangeIn(ctx, a, sel, c)
+		return err
+	})
+	if err != nil {
+		return b, err
+	}
+	return s.CarryOut(ctx, actor, b)
+}
+
+// ChangeIn registers a bulk change inside another action; [Service.CarryOut]
+// does it afterwards.
+func (s *Service) ChangeIn(ctx context.Context, a *action.Action, sel Selection, c BulkChange) (b Bulk, err error) {
 	c.Reason = line(c.Reason)
 	var query Query
 	if sel.Filter != nil {
 		query = sel.Filter.Whole()
 	}
-	err = s.run.Do(ctx, actor, "customer.bulk", func(ctx context.Context, a *action.Action) error {
-		if err := s.checkBulk(ctx, a, c); err != nil {
-			return err
-		}
-		ids := ""
-		b = Bulk{State: "running", Change: c, Query: query, CreatedBy: a.Actor.ID, CreatedByName: a.Actor.Name}
-		if sel.Filter == nil {
-			b.IDs = slices.Clone(sel.IDs)
-			slices.Sort(b.IDs)
-			b.IDs = slices.Compact(b.IDs)
-			switch {
-			case len(b.IDs) == 0:
-				return fault.Invalidf("customer.tag.none_selected")
-			case len(b.IDs) > maxBulk:
-				return fault.New(fault.Limited, "customer.tag.bulk", maxBulk)
-			}
-			b.Total, ids = int64(len(b.IDs)), asJSON(b.IDs)
-		} else {
-			p, err := s.ready(ctx, a, a.Actor.ID, query)
-			if err != nil {
-				return err
-			}
-			n, err := p.countIn(ctx, a, []authz.Scope{View(a.Actor)}, countAll)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return fault.Invalidf("customer.bulk.nobody")
-			}
-			b.Total = int64(n)
-		}
-		if err := a.QueryRow(ctx, `SELECT COALESCE(MAX(id), 0) FROM customers`).Scan(&b.top); err != nil {
-			return fmt.Errorf("customer: bulk change: %w", err)
-		}
-		err := a.QueryRow(ctx, `
-			INSERT INTO customer_bulks (state, change, filter, ids, total, top, created_by, created_by_name, created_at, updated_at)
-			VALUES ('running', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-			asJSON(c), query.String(), ids, b.Total, b.top, a.Actor.ID, a.Actor.Name, a.NowMicros(), a.NowMicros()).Scan(&b.ID)
-		if err != nil {
-			return fmt.Errorf("customer: bulk change: %w", err)
-		}
-		if b.Total > bulkNow && s.lists.jobs != nil {
-			if b.job, err = s.lists.jobs.Enqueue(ctx, a.Tx, bulkJob, idArgs{b.ID}, job.Opts{UniqueKey: fmt.Sprintf("bulk:%d", b.ID), By: a.Actor.ID, MaxAttempts: 5}); err != nil {
-				return err
-			}
-			if _, err := a.Exec(ctx, `UPDATE customer_bulks SET job_id = $1 WHERE id = $2`, b.job, b.ID); err != nil {
-				return fmt.Errorf("customer: bulk change: %w", err)
-			}
-		}
-		a.Record(event.Event{Kind: BulkStarted, Subject: bulkSubject(b.ID), Reason: c.Reason, Data: BulkData{Args: []string{fmt.Sprint(b.Total)}, Change: c, Query: s.masked(query)}})
-		return nil
-	})
-	if err != nil || b.job != 0 {
+	if err := s.checkBulk(ctx, a, c); err != nil {
 		return b, err
 	}
-	for b.Running() {
+	ids := ""
+	b = Bulk{State: "running", Change: c, Query: query, CreatedBy: a.Actor.ID, CreatedByName: a.Actor.Name}
+	if sel.Filter == nil {
+		b.IDs = slices.Clone(sel.IDs)
+		slices.Sort(b.IDs)
+		b.IDs = slices.Compact(b.IDs)
+		switch {
+		case len(b.IDs) == 0:
+			return b, fault.Invalidf("customer.tag.none_selected")
+		case len(b.IDs) > maxBulk:
+			return b, fault.New(fault.Limited, "customer.tag.bulk", maxBulk)
+		}
+		b.Total, ids = int64(len(b.IDs)), asJSON(b.IDs)
+	} else {
+		p, err := s.ready(ctx, a, a.Actor.ID, query)
+		if err != nil {
+			return b, err
+		}
+		n, err := p.countIn(ctx, a, []authz.Scope{View(a.Actor)}, countAll)
+		if err != nil {
+			return b, err
+		}
+		if n == 0 {
+			return b, fault.Invalidf("customer.bulk.nobody")
+		}
+		b.Total = int64(n)
+	}
+	if err := a.QueryRow(ctx, `SELECT COALESCE(MAX(id), 0) FROM customers`).Scan(&b.top); err != nil {
+		return b, fmt.Errorf("customer: bulk change: %w", err)
+	}
+	err = a.QueryRow(ctx, `
+		INSERT INTO customer_bulks (state, change, filter, ids, total, top, created_by, created_by_name, created_at, updated_at)
+		VALUES ('running', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		asJSON(c), query.String(), ids, b.Total, b.top, a.Actor.ID, a.Actor.Name, a.NowMicros(), a.NowMicros()).Scan(&b.ID)
+	if err != nil {
+		return b, fmt.Errorf("customer: bulk change: %w", err)
+	}
+	if b.Total > bulkNow && s.lists.jobs != nil {
+		if b.job, err = s.lists.jobs.Enqueue(ctx, a.Tx, bulkJob, idArgs{b.ID}, job.Opts{UniqueKey: fmt.Sprintf("bulk:%d", b.ID), By: a.Actor.ID, MaxAttempts: 5}); err != nil {
+			return b, err
+		}
+		if _, err := a.Exec(ctx, `UPDATE customer_bulks SET job_id = $1 WHERE id = $2`, b.job, b.ID); err != nil {
+			return b, fmt.Errorf("customer: bulk change: %w", err)
+		}
+	}
+	a.Record(event.Event{Kind: BulkStarted, Subject: bulkSubject(b.ID), Reason: c.Reason, Data: BulkData{Args: []string{fmt.Sprint(b.Total)}, Change: c, Query: s.masked(query)}})
+	return b, nil
+}
+
+// CarryOut does a registered bulk change, unless that happens in the background.
+func (s *Service) CarryOut(ctx context.Context, actor authz.Actor, b Bulk) (Bulk, error) {
+	for b.Running() && b.job == 0 {
 		if err := s.bulkStep(ctx, actor, &b, nil); err != nil {
 			return b, err
 		}

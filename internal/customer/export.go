@@ -219,23 +219,44 @@ func (s *Service) ExportCount(ctx context.Context, actor authz.Actor, f Filter) 
 	return p.countIn(ctx, s.db().Read(), exportReach(actor), countAll)
 }
 
+// ExportAsk is an export that has been looked over and can be asked for.
+type ExportAsk struct {
+	in    NewExport
+	total int
+	waits bool
+}
+
 // AskExport registers an export (CUS-18). It is written in the background; above
 // a number of rows somebody has to consent first.
 func (s *Service) AskExport(ctx context.Context, actor authz.Actor, in NewExport) (e Export, err error) {
-	if err := actor.Check(PermExport); err != nil {
+	ask, err := s.CheckExport(ctx, actor, in)
+	if err != nil {
 		return e, err
+	}
+	err = s.run.Do(ctx, actor, "customer.ask_export", func(ctx context.Context, a *action.Action) error {
+		e, err = s.AskExportIn(ctx, a, ask)
+		return err
+	})
+	return e, err
+}
+
+// CheckExport looks an export over before the action that asks for it: counting
+// may take a while.
+func (s *Service) CheckExport(ctx context.Context, actor authz.Actor, in NewExport) (x ExportAsk, err error) {
+	if err := actor.Check(PermExport); err != nil {
+		return x, err
 	}
 	in.Reason = line(in.Reason)
 	limitRows, err := s.ExportLimit(ctx)
 	if err != nil {
-		return e, err
+		return x, err
 	}
 	if len(in.Columns) == 0 {
 		in.Columns = DefaultExport
 	}
 	n, err := s.ExportCount(ctx, actor, in.Filter)
 	if err != nil {
-		return e, err
+		return x, err
 	}
 	waits := s.lists.exports != nil && limitRows > 0 && int64(n) > limitRows
 	bad := fault.Invalidf("customer.invalid")
@@ -244,7 +265,7 @@ func (s *Service) AskExport(ctx context.Context, actor authz.Actor, in NewExport
 	}
 	if in.Clear {
 		if err := actor.Check(PermReveal); err != nil {
-			return e, err
+			return x, err
 		}
 	}
 	if (in.Clear || waits) && utf8.RuneCountInString(in.Reason) < 2 {
@@ -254,45 +275,44 @@ func (s *Service) AskExport(ctx context.Context, actor authz.Actor, in NewExport
 	if n == 0 {
 		bad.Field("filter", "customer.export.nobody")
 	}
-	if err := bad.OrNil(); err != nil {
-		return e, err
-	}
-	lang := actor.Lang
+	return ExportAsk{in, n, waits}, bad.OrNil()
+}
+
+// AskExportIn is AskExport inside another action of the same actor.
+func (s *Service) AskExportIn(ctx context.Context, a *action.Action, x ExportAsk) (e Export, err error) {
+	in, lang := x.in, a.Actor.Lang
 	if lang == "" {
 		lang = i18n.ZhCN
 	}
-	err = s.run.Do(ctx, actor, "customer.ask_export", func(ctx context.Context, a *action.Action) error {
-		columns, err := s.goodColumns(ctx, a, in.Columns)
-		if err != nil {
-			return err
-		}
-		name := line(in.Name)
-		if name == "" {
-			name = i18n.T(lang, "customer.nav")
-		}
-		name = blob.CleanName(name + "-" + a.Now.In(number.Zone).Format("20060102-1504") + "." + string(in.Format))
-		e = Export{State: "running", Name: name, Format: in.Format, Query: in.Filter.Whole(), Columns: columns, Clear: in.Clear, Lang: lang, Reason: in.Reason, Total: int64(n),
-			CreatedBy: a.Actor.ID, CreatedByName: a.Actor.Name, DepartmentID: a.Actor.DepartmentID, CreatedAt: a.Now}
-		if waits {
-			e.State = "waiting"
-		}
-		err = a.QueryRow(ctx, `
-			INSERT INTO customer_exports (state, name, format, filter, columns, clear, lang, reason, total, created_by, created_by_name, department_id, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
-			e.State, e.Name, string(e.Format), e.Query.String(), strings.Join(columns, ","), db.Bool(e.Clear), string(lang), e.Reason, e.Total,
-			e.CreatedBy, e.CreatedByName, e.DepartmentID, a.NowMicros(), a.NowMicros()).Scan(&e.ID)
-		if err != nil {
-			return fmt.Errorf("customer: ask for export: %w", err)
-		}
-		d := e.data(e.Total, false)
-		d.Query = s.masked(e.Query)
-		a.Record(event.Event{Kind: ExportRequested, Subject: ExportSubject(e.ID), Reason: e.Reason, Data: d})
-		if waits {
-			return s.lists.exports.AskExport(ctx, a, e)
-		}
-		return s.startExport(ctx, a, &e)
-	})
-	return e, err
+	columns, err := s.goodColumns(ctx, a, in.Columns)
+	if err != nil {
+		return e, err
+	}
+	name := line(in.Name)
+	if name == "" {
+		name = i18n.T(lang, "customer.nav")
+	}
+	name = blob.CleanName(name + "-" + a.Now.In(number.Zone).Format("20060102-1504") + "." + string(in.Format))
+	e = Export{State: "running", Name: name, Format: in.Format, Query: in.Filter.Whole(), Columns: columns, Clear: in.Clear, Lang: lang, Reason: in.Reason, Total: int64(x.total),
+		CreatedBy: a.Actor.ID, CreatedByName: a.Actor.Name, DepartmentID: a.Actor.DepartmentID, CreatedAt: a.Now}
+	if x.waits {
+		e.State = "waiting"
+	}
+	err = a.QueryRow(ctx, `
+		INSERT INTO customer_exports (state, name, format, filter, columns, clear, lang, reason, total, created_by, created_by_name, department_id, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
+		e.State, e.Name, string(e.Format), e.Query.String(), strings.Join(columns, ","), db.Bool(e.Clear), string(lang), e.Reason, e.Total,
+		e.CreatedBy, e.CreatedByName, e.DepartmentID, a.NowMicros(), a.NowMicros()).Scan(&e.ID)
+	if err != nil {
+		return e, fmt.Errorf("customer: ask for export: %w", err)
+	}
+	d := e.data(e.Total, false)
+	d.Query = s.masked(e.Query)
+	a.Record(event.Event{Kind: ExportRequested, Subject: ExportSubject(e.ID), Reason: e.Reason, Data: d})
+	if x.waits {
+		return e, s.lists.exports.AskExport(ctx, a, e)
+	}
+	return e, s.startExport(ctx, a, &e)
 }
 
 func (s *Service) startExport(ctx context.Context, a *action.Action, e *Export) (err error) {

@@ -411,6 +411,11 @@ func (s *Service) Merge(ctx context.Context, actor authz.Actor, in MergeInput) (
 	return id, err
 }
 
+// MergeIn is Merge inside another action.
+func (s *Service) MergeIn(ctx context.Context, a *action.Action, in MergeInput) (id int64, err error) {
+	return s.merge(ctx, a, in)
+}
+
 func (s *Service) merge(ctx context.Context, a *action.Action, in MergeInput) (int64, error) {
 	if err := s.mayMerge(ctx, a, a.Actor, in.Keep, in.Drop); err != nil {
 		return 0, err

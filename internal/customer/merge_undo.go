@@ -250,6 +250,11 @@ func (s *Service) Unmerge(ctx context.Context, actor authz.Actor, id int64) (out
 	return out, err
 }
 
+// UnmergeIn is Unmerge inside another action.
+func (s *Service) UnmergeIn(ctx context.Context, a *action.Action, id int64) (Undone, error) {
+	return s.unmerge(ctx, a, id)
+}
+
 func (s *Service) unmerge(ctx context.Context, a *action.Action, id int64) (out Undone, err error) {
 	if _, err := a.Exec(ctx, `UPDATE customer_merges SET reason = reason WHERE id = $1`, id); err != nil { // one at a time
 		return out, fmt.Errorf("customer: unmerge %d: %w", id, err)

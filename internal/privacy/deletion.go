@@ -55,41 +55,47 @@ type deletionData struct {
 // AskDeletion asks for a customer to be deleted (CUS-15). Open tickets are to be
 // closed first: the customer would never hear how they ended.
 func (s *Service) AskDeletion(ctx context.Context, actor authz.Actor, customerID int64, reason string) (d Deletion, err error) {
-	reason = line(reason)
 	err = s.run.Do(ctx, actor, "privacy.ask_deletion", func(ctx context.Context, a *action.Action) error {
-		c, err := s.Rooms.Customers.Deletable(ctx, a, customerID, PermDelete)
-		if err != nil {
-			return err
-		}
-		if n := utf8.RuneCountInString(reason); n < 5 || n > 500 {
-			return fault.Invalidf("privacy.deletion.invalid").Field("reason", "privacy.deletion.reason_required")
-		}
-		if n, numbers, err := ticket.OpenOf(ctx, a, []int64{customerID}); err != nil {
-			return err
-		} else if n > 0 {
-			return openTickets(n, numbers)
-		}
-		d = Deletion{CustomerID: c.ID, Number: c.Number, Type: c.Type, Name: cnid.MaskName(c.Name), DepartmentID: c.DepartmentID, Reason: reason, Tickets: c.TotalTickets,
-			State: "waiting", AskedBy: a.Actor.ID, AskedByName: a.Actor.Name, AskedAt: a.Now}
-		err = a.QueryRow(ctx, `
-			INSERT INTO deletions (customer_id, number, type, name_masked, department_id, reason, tickets, asked_by, asked_by_name, asked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-			d.CustomerID, d.Number, string(d.Type), d.Name, d.DepartmentID, d.Reason, d.Tickets, d.AskedBy, d.AskedByName, a.NowMicros()).Scan(&d.ID)
-		if err != nil {
-			return fmt.Errorf("privacy: ask deletion: %w", err)
-		}
-		r, err := s.Approvals.Ask(ctx, a, approval.New{Kind: KindDeletion, Subject: customer.Subject(c.ID), Title: d.Number + " " + d.Name, DepartmentID: d.DepartmentID, Reason: reason, Data: deletionData{d.ID}})
-		if err != nil {
-			return err
-		}
-		d.ApprovalID = r.ID
-		if _, err := a.Exec(ctx, `UPDATE deletions SET approval_id = $1 WHERE id = $2`, r.ID, d.ID); err != nil {
-			return fmt.Errorf("privacy: ask deletion: %w", err)
-		}
-		a.Record(event.Event{Kind: DeletionAsked, Subject: customer.Subject(c.ID), Data: Fact{Args: []string{d.Number, d.Name}}})
-		return nil
+		d, err = s.AskDeletionIn(ctx, a, customerID, reason)
+		return err
 	})
 	return d, err
+}
+
+// AskDeletionIn is AskDeletion inside another action.
+func (s *Service) AskDeletionIn(ctx context.Context, a *action.Action, customerID int64, reason string) (d Deletion, err error) {
+	reason = line(reason)
+	c, err := s.Rooms.Customers.Deletable(ctx, a, customerID, PermDelete)
+	if err != nil {
+		return d, err
+	}
+	if n := utf8.RuneCountInString(reason); n < 5 || n > 500 {
+		return d, fault.Invalidf("privacy.deletion.invalid").Field("reason", "privacy.deletion.reason_required")
+	}
+	if n, numbers, err := ticket.OpenOf(ctx, a, []int64{customerID}); err != nil {
+		return d, err
+	} else if n > 0 {
+		return d, openTickets(n, numbers)
+	}
+	d = Deletion{CustomerID: c.ID, Number: c.Number, Type: c.Type, Name: cnid.MaskName(c.Name), DepartmentID: c.DepartmentID, Reason: reason, Tickets: c.TotalTickets,
+		State: "waiting", AskedBy: a.Actor.ID, AskedByName: a.Actor.Name, AskedAt: a.Now}
+	err = a.QueryRow(ctx, `
+		INSERT INTO deletions (customer_id, number, type, name_masked, department_id, reason, tickets, asked_by, asked_by_name, asked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+		d.CustomerID, d.Number, string(d.Type), d.Name, d.DepartmentID, d.Reason, d.Tickets, d.AskedBy, d.AskedByName, a.NowMicros()).Scan(&d.ID)
+	if err != nil {
+		return d, fmt.Errorf("privacy: ask deletion: %w", err)
+	}
+	r, err := s.Approvals.Ask(ctx, a, approval.New{Kind: KindDeletion, Subject: customer.Subject(c.ID), Title: d.Number + " " + d.Name, DepartmentID: d.DepartmentID, Reason: reason, Data: deletionData{d.ID}})
+	if err != nil {
+		return d, err
+	}
+	d.ApprovalID = r.ID
+	if _, err := a.Exec(ctx, `UPDATE deletions SET approval_id = $1 WHERE id = $2`, r.ID, d.ID); err != nil {
+		return d, fmt.Errorf("privacy: ask deletion: %w", err)
+	}
+	a.Record(event.Event{Kind: DeletionAsked, Subject: customer.Subject(c.ID), Data: Fact{Args: []string{d.Number, d.Name}}})
+	return d, nil
 }
 
 const deletionColumns = `d.id, d.customer_id, d.number, d.type, d.name_masked, d.department_id, d.reason, d.tickets, d.state, d.approval_id, d.asked_by, d.asked_by_name, d.asked_at,

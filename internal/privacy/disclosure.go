@@ -77,6 +77,15 @@ type disclosureData struct {
 
 // AskDisclosure asks for customer data to be given to others.
 func (s *Service) AskDisclosure(ctx context.Context, actor authz.Actor, in DisclosureInput) (d Disclosure, err error) {
+	err = s.run.Do(ctx, actor, "privacy.ask_disclosure", func(ctx context.Context, a *action.Action) error {
+		d, err = s.AskDisclosureIn(ctx, a, in)
+		return err
+	})
+	return d, err
+}
+
+// AskDisclosureIn is AskDisclosure inside another action.
+func (s *Service) AskDisclosureIn(ctx context.Context, a *action.Action, in DisclosureInput) (d Disclosure, err error) {
 	in.Purpose, in.Recipient = line(in.Purpose), line(in.Recipient)
 	slices.Sort(in.Customers)
 	in.Customers = slices.Compact(in.Customers)
@@ -105,50 +114,47 @@ func (s *Service) AskDisclosure(ctx context.Context, actor authz.Actor, in Discl
 			fields = append(fields, f)
 		}
 	}
-	err = s.run.Do(ctx, actor, "privacy.ask_disclosure", func(ctx context.Context, a *action.Action) error {
-		if err := s.Rooms.Customers.CheckDisclosure(ctx, a, in.Customers, fields, PermDisclose); err != nil {
-			return err
-		}
-		if n, err := s.restricted(ctx, a, in.Customers); err != nil {
-			return err
-		} else if n > 0 {
-			return fault.Invalidf("privacy.disclosure.invalid").Field("customers", "privacy.disclosure.restricted", n)
-		}
-		num, err := number.Next(ctx, a.Tx, "disclosure", "PL{yyyyMMdd}{3}", a.Now)
-		if err != nil {
-			return err
-		}
-		d = Disclosure{Number: num, Purpose: in.Purpose, Recipient: in.Recipient, Fields: fields, Customers: int64(len(in.Customers)), Days: in.Days, State: "waiting",
-			DepartmentID: a.Actor.DepartmentID, Lang: a.Actor.Lang, AskedBy: a.Actor.ID, AskedByName: a.Actor.Name, AskedAt: a.Now}
-		if d.Lang == "" {
-			d.Lang = i18n.ZhCN
-		}
-		err = a.QueryRow(ctx, `
-			INSERT INTO disclosures (number, purpose, recipient, fields, customers, days, department_id, lang, asked_by, asked_by_name, asked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
-			d.Number, d.Purpose, d.Recipient, text(d.Fields), d.Customers, d.Days, d.DepartmentID, string(d.Lang), d.AskedBy, d.AskedByName, a.NowMicros()).Scan(&d.ID)
-		if err != nil {
-			return fmt.Errorf("privacy: ask disclosure: %w", err)
-		}
-		values := make([]any, 0, 2*len(in.Customers))
-		for _, id := range in.Customers {
-			values = append(values, d.ID, id)
-		}
-		if err := a.InsertMany(ctx, `INSERT INTO disclosure_customers (disclosure_id, customer_id)`, "", 2, values); err != nil {
-			return fmt.Errorf("privacy: ask disclosure: %w", err)
-		}
-		r, err := s.Approvals.Ask(ctx, a, approval.New{Kind: KindDisclosure, Subject: aboutDisclosure(d.ID), Title: d.Number + " → " + d.Recipient, DepartmentID: d.DepartmentID, Reason: d.Purpose, Data: disclosureData{d.ID}})
-		if err != nil {
-			return err
-		}
-		d.ApprovalID = r.ID
-		if _, err := a.Exec(ctx, `UPDATE disclosures SET approval_id = $1 WHERE id = $2`, r.ID, d.ID); err != nil {
-			return fmt.Errorf("privacy: ask disclosure: %w", err)
-		}
-		a.Record(event.Event{Kind: DisclosureAsked, Subject: aboutDisclosure(d.ID), Data: Fact{Args: []string{d.Number, d.Recipient}, Count: len(in.Customers), Fields: d.Fields}})
-		return nil
-	})
-	return d, err
+	if err := s.Rooms.Customers.CheckDisclosure(ctx, a, in.Customers, fields, PermDisclose); err != nil {
+		return d, err
+	}
+	if n, err := s.restricted(ctx, a, in.Customers); err != nil {
+		return d, err
+	} else if n > 0 {
+		return d, fault.Invalidf("privacy.disclosure.invalid").Field("customers", "privacy.disclosure.restricted", n)
+	}
+	num, err := number.Next(ctx, a.Tx, "disclosure", "PL{yyyyMMdd}{3}", a.Now)
+	if err != nil {
+		return d, err
+	}
+	d = Disclosure{Number: num, Purpose: in.Purpose, Recipient: in.Recipient, Fields: fields, Customers: int64(len(in.Customers)), Days: in.Days, State: "waiting",
+		DepartmentID: a.Actor.DepartmentID, Lang: a.Actor.Lang, AskedBy: a.Actor.ID, AskedByName: a.Actor.Name, AskedAt: a.Now}
+	if d.Lang == "" {
+		d.Lang = i18n.ZhCN
+	}
+	err = a.QueryRow(ctx, `
+		INSERT INTO disclosures (number, purpose, recipient, fields, customers, days, department_id, lang, asked_by, asked_by_name, asked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		d.Number, d.Purpose, d.Recipient, text(d.Fields), d.Customers, d.Days, d.DepartmentID, string(d.Lang), d.AskedBy, d.AskedByName, a.NowMicros()).Scan(&d.ID)
+	if err != nil {
+		return d, fmt.Errorf("privacy: ask disclosure: %w", err)
+	}
+	values := make([]any, 0, 2*len(in.Customers))
+	for _, id := range in.Customers {
+		values = append(values, d.ID, id)
+	}
+	if err := a.InsertMany(ctx, `INSERT INTO disclosure_customers (disclosure_id, customer_id)`, "", 2, values); err != nil {
+		return d, fmt.Errorf("privacy: ask disclosure: %w", err)
+	}
+	r, err := s.Approvals.Ask(ctx, a, approval.New{Kind: KindDisclosure, Subject: aboutDisclosure(d.ID), Title: d.Number + " → " + d.Recipient, DepartmentID: d.DepartmentID, Reason: d.Purpose, Data: disclosureData{d.ID}})
+	if err != nil {
+		return d, err
+	}
+	d.ApprovalID = r.ID
+	if _, err := a.Exec(ctx, `UPDATE disclosures SET approval_id = $1 WHERE id = $2`, r.ID, d.ID); err != nil {
+		return d, fmt.Errorf("privacy: ask disclosure: %w", err)
+	}
+	a.Record(event.Event{Kind: DisclosureAsked, Subject: aboutDisclosure(d.ID), Data: Fact{Args: []string{d.Number, d.Recipient}, Count: len(in.Customers), Fields: d.Fields}})
+	return d, nil
 }
 
 const disclosureColumns = `d.id, d.number, d.purpose, d.recipient, d.fields, d.customers, d.days, d.state, d.approval_id, d.department_id, d.lang, d.asked_by, d.asked_by_name, d.asked_at,

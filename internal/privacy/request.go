@@ -180,13 +180,22 @@ func (s *Service) deadline(ctx context.Context, q db.Querier) (days int, err err
 
 // Register takes a person's request in.
 func (s *Service) Register(ctx context.Context, actor authz.Actor, in RequestInput) (r Request, err error) {
-	if err := actor.Check(PermRegister); err != nil {
+	err = s.run.Do(ctx, actor, "privacy.register_request", func(ctx context.Context, a *action.Action) error {
+		r, err = s.RegisterIn(ctx, a, in)
+		return err
+	})
+	return r, err
+}
+
+// RegisterIn is Register inside another action.
+func (s *Service) RegisterIn(ctx context.Context, a *action.Action, in RequestInput) (r Request, err error) {
+	if err := a.Actor.Check(PermRegister); err != nil {
 		return r, err
 	}
 	w := Wanted{Values: Values{Names: several(in.Names), Phones: several(in.Phones), Emails: several(in.Emails), Handles: several(in.Handles), Others: several(in.Others)}, Numbers: several(in.Numbers)}
-	for _, a := range strings.Split(in.Addresses, "\n") {
-		if a = line(a); a != "" {
-			w.Values.Addresses = append(w.Values.Addresses, a)
+	for _, addr := range strings.Split(in.Addresses, "\n") {
+		if addr = line(addr); addr != "" {
+			w.Values.Addresses = append(w.Values.Addresses, addr)
 		}
 	}
 	e := fault.Invalidf("privacy.request.invalid")
@@ -222,38 +231,36 @@ func (s *Service) Register(ctx context.Context, actor authz.Actor, in RequestInp
 	// What he says may name himself; it is kept without.
 	in.Words, _ = wordsOf(w.Values, false).blacken(in.Words)
 	in.Identity, _ = wordsOf(w.Values, false).blacken(in.Identity)
-	err = s.run.Do(ctx, actor, "privacy.register_request", func(ctx context.Context, a *action.Action) error {
-		num, err := number.Next(ctx, a.Tx, "person_request", "GR{yyyyMMdd}{3}", a.Now)
-		if err != nil {
-			return err
-		}
-		days, err := s.deadline(ctx, a)
-		if err != nil {
-			return err
-		}
-		var identityAt int64
-		if in.Identity != "" {
-			identityAt = a.NowMicros()
-		}
-		r = Request{Number: num, Kind: in.Kind, State: Open, Person: w.masked(), DueAt: workingDays(a.Now, days)}
-		err = a.QueryRow(ctx, `
-			INSERT INTO person_requests (number, kind, person_masked, came_by, words, identity_by, identity_at, due_at, created_by, created_by_name, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
-			r.Number, r.Kind, r.Person, in.CameBy, in.Words, in.Identity, identityAt, db.Micros(r.DueAt), a.Actor.ID, a.Actor.Name, a.NowMicros()).Scan(&r.ID)
-		if err != nil {
-			return fmt.Errorf("privacy: register: %w", err)
-		}
-		sealed, err := s.seal("person_requests", r.ID, "person", w)
-		if err != nil {
-			return err
-		}
-		if _, err := a.Exec(ctx, `UPDATE person_requests SET person_sealed = $1 WHERE id = $2`, sealed, r.ID); err != nil {
-			return fmt.Errorf("privacy: register: %w", err)
-		}
-		a.Record(event.Event{Kind: RequestRegistered, Subject: aboutRequest(r.ID), Data: s.factOf(r)})
-		return nil
-	})
-	return r, err
+	num, err := number.Next(ctx, a.Tx, "person_request", "GR{yyyyMMdd}{3}", a.Now)
+	if err != nil {
+		return r, err
+	}
+	days, err := s.deadline(ctx, a)
+	if err != nil {
+		return r, err
+	}
+	var identityAt int64
+	if in.Identity != "" {
+		identityAt = a.NowMicros()
+	}
+	r = Request{Number: num, Kind: in.Kind, State: Open, Person: w.masked(), CameBy: in.CameBy, Words: in.Words, IdentityBy: in.Identity, IdentityAt: db.FromMicros(identityAt),
+		DueAt: workingDays(a.Now, days), CreatedBy: a.Actor.ID, CreatedName: a.Actor.Name, CreatedAt: a.Now, Version: 1}
+	err = a.QueryRow(ctx, `
+		INSERT INTO person_requests (number, kind, person_masked, came_by, words, identity_by, identity_at, due_at, created_by, created_by_name, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		r.Number, r.Kind, r.Person, in.CameBy, in.Words, in.Identity, identityAt, db.Micros(r.DueAt), a.Actor.ID, a.Actor.Name, a.NowMicros()).Scan(&r.ID)
+	if err != nil {
+		return r, fmt.Errorf("privacy: register: %w", err)
+	}
+	sealed, err := s.seal("person_requests", r.ID, "person", w)
+	if err != nil {
+		return r, err
+	}
+	if _, err := a.Exec(ctx, `UPDATE person_requests SET person_sealed = $1 WHERE id = $2`, sealed, r.ID); err != nil {
+		return r, fmt.Errorf("privacy: register: %w", err)
+	}
+	a.Record(event.Event{Kind: RequestRegistered, Subject: aboutRequest(r.ID), Data: s.factOf(r)})
+	return r, nil
 }
 
 func (s *Service) factOf(r Request, more ...string) Fact {
