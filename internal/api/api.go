@@ -126,6 +126,7 @@ type Op struct {
 	Errors      []int            // statuses beside those every operation has
 	Example     string           // of a body, as JSON
 	Conflict    reflect.Type     // shape of a 409 that says more than a Problem; nil: a Problem
+	File        string           // media type of the file that is sent, see [Send]; "": JSON
 }
 
 type route struct {
@@ -161,6 +162,9 @@ func Handle[In, Out any](a *API, op Op, h func(ctx context.Context, in *In) (*Ou
 		o.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: json.RawMessage(op.Example)}}}
 	}
 	huma.Register(a.huma, o, h)
+	if op.File != "" {
+		o.Responses["200"].Content = map[string]*huma.MediaType{op.File: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	}
 	if op.Conflict != nil {
 		r := o.Responses["409"].Content["application/problem+json"]
 		r.Schema = a.huma.OpenAPI().Components.Schemas.Schema(op.Conflict, true, "")

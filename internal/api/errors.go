@@ -48,6 +48,9 @@ type call struct {
 
 type hctx huma.Context // embedded under a name that is not its method's
 
+// Unwrap returns the context of the server, for [Send].
+func (c *call) Unwrap() huma.Context { return c.hctx }
+
 func (c *call) SetStatus(status int) {
 	if c.err == nil {
 		c.hctx.SetStatus(status)

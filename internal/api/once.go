@@ -86,6 +86,9 @@ type Page struct {
 	Cursor string `query:"cursor" maxLength:"100" doc:"The next of the page before; empty for the first page"`
 }
 
+// FirstPage is how many items a page has unless the caller says.
+const FirstPage = 25
+
 // Prefixed puts the fields of an invalid fault under a member of the body, e.g.
 // those of a customer that is made within a ticket.
 func Prefixed(err error, member string) error {

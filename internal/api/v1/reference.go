@@ -130,6 +130,8 @@ func (w *writer) operation(op *huma.Operation) {
 		r := op.Responses[s]
 		if c := r.Content["application/json"]; c != nil {
 			w.line("Answer: %s %s.", s, w.typ(c.Schema))
+		} else if media := fileOf(r); media != "" {
+			w.line("Answer: %s a file (`%s`).", s, media)
 		} else {
 			errs = append(errs, s)
 			if sc := r.Content["application/problem+json"].Schema; s == "409" && w.typ(sc) != ref("Problem") {
@@ -138,6 +140,17 @@ func (w *writer) operation(op *huma.Operation) {
 		}
 	}
 	w.line("Errors: %s, each a %s%s.\n", strings.Join(errs, ", "), ref("Problem"), conflict)
+}
+
+// fileOf is the media type of a file an operation answers with, "" of another
+// answer.
+func fileOf(r *huma.Response) string {
+	for media, c := range r.Content {
+		if c.Schema.Format == "binary" {
+			return media
+		}
+	}
+	return ""
 }
 
 func ref(name string) string { return "[" + name + "](#" + strings.ToLower(name) + ")" }
