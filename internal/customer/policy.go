@@ -49,6 +49,8 @@ func init() {
 	org.TokenScope("customers:read", PermView)
 	org.TokenScope("customers:write", PermView, PermCreate, PermEdit, PermFollowUp, PermTag)
 	org.TokenScope("customers:reveal", PermView, PermReveal)
+	org.TokenScope("customers:merge", PermView, PermMerge)
+	org.TokenScope("customers:export", PermView, PermExport)
 	org.TokenScope("search", PermView)
 }
 

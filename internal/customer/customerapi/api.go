@@ -53,6 +53,9 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 		Summary: "Read a customer's timeline", Description: "Everything said and done about the customer and on those of his tickets the caller may see, newest first."}, s.timeline)
 	careRoutes(a, s)
 	qualityRoutes(a, s)
+	mergeRoutes(a, s)
+	bulkRoutes(a, s)
+	exportRoutes(a, s)
 }
 
 // Path names a customer.
