@@ -2,6 +2,8 @@ package privacy
 
 import (
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
+	"bihuan/internal/org"
 )
 
 // Permissions of this room.
@@ -28,4 +30,8 @@ func init() {
 			authz.RoleAdmin: all, authz.RoleAuditor: all, authz.RoleHead: below, authz.RoleSupervisor: below, authz.RoleAgent: own, authz.RoleSales: own}},
 		authz.Def{Permission: PermManage, Area: area, Default: map[string]authz.Level{authz.RoleAdmin: all}},
 	)
+	org.TokenScope("privacy:read", PermView)
+	org.TokenScope("privacy:write", PermView, PermRegister, PermDelete, customer.PermView)
+	org.TokenScope("privacy:disclose", PermView, PermDisclose, customer.PermView)
+	org.TokenScope("privacy:manage", PermView, PermRegister, PermManage)
 }

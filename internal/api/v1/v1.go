@@ -14,6 +14,8 @@ import (
 	"bihuan/internal/field/fieldapi"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgapi"
+	"bihuan/internal/privacy"
+	"bihuan/internal/privacy/privacyapi"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/ticketapi"
 	"bihuan/internal/web"
@@ -26,6 +28,7 @@ type Rooms struct {
 	Approvals *approval.Service
 	Customers *customer.Service
 	Tickets   *ticket.Service
+	Privacy   *privacy.Service
 }
 
 // Mount adds the API to rt. cfg.Auth is set here.
@@ -38,6 +41,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
 	approvalapi.Routes(a, r.Approvals, r.Org)
+	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	var fields *field.Service
 	if r.Customers != nil {
 		fields = r.Customers.Fields()
