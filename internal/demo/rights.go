@@ -20,7 +20,7 @@ func (l *life) rights() {
 	}
 	const hour = time.Hour
 	at := func(before time.Duration, do func(ctx context.Context) error) {
-		l.at(l.end.Add(-before), func(ctx context.Context) error { return passOver(do(ctx)) })
+		l.at(l.awake(l.end.Add(-before)), func(ctx context.Context) error { return passOver(do(ctx)) })
 	}
 	at(8*24*hour, func(ctx context.Context) error {
 		r, admin, err := l.personAsks(ctx, 2, privacy.RequestInput{Kind: privacy.Correct, CameBy: "phone", Words: "登记的电话是以前的号码，请改成现在使用的。", Identity: "回拨登记的电话，核对了姓名和最近一次工单"})
@@ -33,8 +33,8 @@ func (l *life) rights() {
 		return nil
 	})
 	at(6*24*hour, l.giveAway)
-	at(26*hour, l.askDeletion)
-	at(5*hour, func(ctx context.Context) error {
+	at(28*hour, l.askDeletion)
+	at(30*hour, func(ctx context.Context) error {
 		r, admin, err := l.personAsks(ctx, 5, privacy.RequestInput{Kind: privacy.Access, CameBy: "email", Words: "想知道贵公司保存了我的哪些信息，请提供一份副本。", Identity: "邮件来自登记的邮箱，另打电话核对"})
 		if err != nil || r.ID == 0 {
 			return err
@@ -80,7 +80,7 @@ func (l *life) askDeletion(ctx context.Context) error {
 	}
 	for _, id := range l.customers {
 		c, err := l.Customers.Get(ctx, customer.View(by), id)
-		if err != nil || c.OpenTickets > 0 || c.DepartmentID != by.DepartmentID || c.Level != customer.Normal {
+		if err != nil || c.Type != customer.Company || c.OpenTickets > 0 || c.DepartmentID != by.DepartmentID || c.Level != customer.Normal {
 			continue
 		}
 		// Real leads are not bothered with sample data.
