@@ -33,13 +33,11 @@ var Kinds = []string{DeletionAsked, DeletionEnded, DeletionApproved, ErasureDone
 
 // What the facts are about.
 const (
-	subjectDeletion   = "deletion"
 	subjectDisclosure = "disclosure"
 	subjectRequest    = "person_request"
 	subjectErasure    = "erasure"
 )
 
-func aboutDeletion(id int64) event.Subject   { return event.Subject{Type: subjectDeletion, ID: id} }
 func aboutDisclosure(id int64) event.Subject { return event.Subject{Type: subjectDisclosure, ID: id} }
 func aboutRequest(id int64) event.Subject    { return event.Subject{Type: subjectRequest, ID: id} }
 func aboutErasure(id int64) event.Subject    { return event.Subject{Type: subjectErasure, ID: id} }

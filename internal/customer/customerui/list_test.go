@@ -60,9 +60,9 @@ func TestConditionsAreBuilt(t *testing.T) {
 		// Kept as a view, with its own columns.
 		u, _ := url.Parse(to)
 		get("agent", "/customer-views/new?"+u.RawQuery, 200, "客户等级 是 VIP", " 或 ", "!共享给所有")
-		code, body, h := s.do("agent", "/customer-views", url.Values{"name": {""}, "filter": {u.Query().Get("filter")}})
+		code, body, _ := s.do("agent", "/customer-views", url.Values{"name": {""}, "filter": {u.Query().Get("filter")}})
 		s.want("no name", code, body, 422, "请填写视图名称")
-		code, body, h = s.do("agent", "/customer-views", url.Values{"name": {"南粤的 VIP"}, "filter": {u.Query().Get("filter")}, "first": {"1"}})
+		code, body, h := s.do("agent", "/customer-views", url.Values{"name": {"南粤的 VIP"}, "filter": {u.Query().Get("filter")}, "first": {"1"}})
 		s.want("view", code, body, 303)
 		view := h.Get("Location")
 		get("agent", "/customers", 200, "南粤的 VIP", "!佛山顺德", "广州南粤")
