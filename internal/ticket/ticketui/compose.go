@@ -17,18 +17,15 @@ import (
 // composer is where somebody writes: a reply, a note or a follow-up record,
 // each with a text of its own, so that changing one's mind loses nothing.
 type composer struct {
-	T        ticket.Ticket
-	Query    string
-	Kinds    []string
-	Kind     string
-	Form     *web.Form
-	Methods  []ui.Option
-	People   []ui.Option
-	Uploads  []uploaded
-	Vague    []string // what the record lacks, in the reader's language; nil: nothing
-	Contacts []string
-	begun    bool // something is written already
-	actor    int64
+	Kinds   []string
+	Kind    string
+	Form    *web.Form
+	Methods []ui.Option
+	People  []ui.Option
+	Uploads []uploaded
+	Vague   []string // what the record lacks, in the reader's language; nil: nothing
+	begun   bool     // something is written already
+	actor   int64
 }
 
 // Key makes what nobody has begun to write be drawn once: it is the same for
@@ -64,7 +61,7 @@ func (v *pane) kinds() (ks []string) {
 
 // composerOf prepares the composer; f nil: with the drafts of the reader.
 func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
-	c := composer{T: v.T, Query: v.Query, Form: f, begun: f != nil, actor: r.Actor.ID}
+	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID}
 	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
 	}

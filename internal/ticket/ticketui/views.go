@@ -55,7 +55,7 @@ func samplePane(open bool) *pane {
 	v.Timeline.Files = []attachment{{1, "x.png", 12, true}, {2, "x.log", 12, false}}
 	v.Timeline.Lines = []line{{ID: 1, Kind: "sys", Author: "x", Text: "x", Reason: "x", At: sampleTime}, {ID: 2, Kind: "customer", Author: "x", Via: "x", At: sampleTime}, {ID: 3, Kind: "followup", Record: &rec, At: sampleTime}}
 	v.Timeline.Later = true
-	v.Composer = composer{T: t, Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: []uploaded{{1, "x"}}, Vague: []string{"x"}}
+	v.Composer = composer{Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: []uploaded{{1, "x"}}, Vague: []string{"x"}}
 	v.Side2 = side{Customer: customer.Customer{Name: "x", Type: customer.Company, Ratings: 2, RatingSum: 9, USCC: "x", Tags: []customer.Tag{{Name: "x", Colour: "red"}}}, CanOpen: true,
 		Contact: customer.Contact{ID: 1, Name: "x", Position: "x", Phone: "x", Email: "x", Wechat: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x", URL: to("/x", "action")}}, Others: []other{{Contact: customer.Contact{ID: 2, Name: "y", Phone: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x"}}}}, Recent: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Children: []ticket.Row{sampleRow},
 		Parent: &t, IsChild: true, Links: []ticket.Link{{Kind: "related", Row: sampleRow}}, Watchers: []string{"x"}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Via: "link", Comment: "x"}, {Round: 2, Via: "phone"}}}
