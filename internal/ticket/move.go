@@ -75,6 +75,9 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	if err := s.may(ctx, a, a.Actor, &old, m); err != nil {
 		return Ticket{}, err
 	}
+	if err := s.hooks.narrowed(ctx, a, a.Actor, &old, v); err != nil {
+		return Ticket{}, err
+	}
 	cfg, err := s.config(ctx, a)
 	if err != nil {
 		return Ticket{}, err
@@ -117,11 +120,17 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	if bad != nil {
 		return Ticket{}, bad
 	}
+	if err := s.hooks.passed(ctx, a, &old, v, &in); err != nil {
+		return Ticket{}, err
+	}
 	t := old
 	t.State = m.To
 	t.ActivityAt = a.Now
 	e := effect{s: s, a: a, old: old, t: &t, in: in, verb: v, cfg: cfg, fact: Fact{}}
 	if err := e.apply(ctx); err != nil {
+		return Ticket{}, err
+	}
+	if err := s.hooks.done(ctx, a, old, &t, v, in); err != nil {
 		return Ticket{}, err
 	}
 	if err := s.save(ctx, a, old, &t); err != nil {
@@ -145,7 +154,7 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 func (s *Service) Allowed(ctx context.Context, actor authz.Actor, t *Ticket) []Verb {
 	var out []Verb
 	for _, m := range moves {
-		if slices.Contains(m.From, t.State) && s.may(ctx, s.DB().Read(), actor, t, m) == nil {
+		if slices.Contains(m.From, t.State) && s.may(ctx, s.DB().Read(), actor, t, m) == nil && s.hooks.narrowed(ctx, s.DB().Read(), actor, t, m.Verb) == nil {
 			out = append(out, m.Verb)
 		}
 	}

@@ -224,8 +224,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 	}
-	// save counts a ticket that was not open before as newly open.
 	old := t
+	if err := s.hooks.done(ctx, a, Ticket{}, &t, Register, Input{}); err != nil {
+		return t, err
+	}
+	// save counts a ticket that was not open before as newly open.
 	old.State, old.AssigneeID, old.RespondedAt = "", 0, t.CreatedAt.AddDate(-1, 0, 0)
 	if err := s.save(ctx, a, old, &t); err != nil {
 		return t, err

@@ -30,6 +30,7 @@ type Service struct {
 	keys      *crypt.Keeper
 	clocks    *sla.Service
 	config    func(ctx context.Context, q db.Querier) (Config, error)
+	hooks     hooks
 }
 
 // New returns the service and takes over the firing of clocks.

@@ -9,6 +9,7 @@ package ticketui
 
 import (
 	"embed"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -39,6 +40,23 @@ type Rooms struct {
 	Org       *org.Service
 	Files     *blob.Files
 	PublicURL string // where customers reach the product, for their links; "": as the request came
+	Panels    []Panel
+	Menu      []MenuEntry
+}
+
+// Panel is what another room shows beside a ticket. It returns "" for a ticket
+// it has nothing to say about, and asks the store only when the ticket's own
+// columns say that there is something.
+type Panel func(r *web.Request, t ticket.Ticket) (template.HTML, error)
+
+// MenuEntry is a page of another room about a ticket, offered in its menu.
+type MenuEntry struct {
+	Href     string // {number} stands for the ticket's
+	Icon     string
+	LabelKey string
+	Key      string // letter; "" none
+	// Offered reports whether the reader may use it on t now; it does not ask the store.
+	Offered func(actor authz.Actor, t *ticket.Ticket) bool
 }
 
 type pages struct {

@@ -175,6 +175,7 @@ type side struct {
 	Reveal    map[string]string
 	NeedsWhy  bool
 	RevealURL string
+	Panels    []template.HTML // of other rooms
 }
 
 // other is a further contact of the customer.
@@ -239,6 +240,11 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 			} else {
 				v.More = append(v.More, x)
 			}
+		}
+	}
+	for _, m := range p.Menu {
+		if m.Offered(r.Actor, &t) {
+			v.More = append(v.More, act{Name: r.T(m.LabelKey), Icon: m.Icon, Key: m.Key, Ask: true, Drawn: true, To: strings.ReplaceAll(m.Href, "{number}", t.Number) + v.Query})
 		}
 	}
 	live := t.State != ticket.Closed && t.State != ticket.Cancelled
@@ -359,6 +365,15 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 			s.Parent = &parent
 		} else if !fault.Is(err, fault.NotFound) {
 			return err
+		}
+	}
+	for _, show := range p.Panels {
+		html, err := show(r, t)
+		if err != nil {
+			return err
+		}
+		if html != "" {
+			s.Panels = append(s.Panels, html)
 		}
 	}
 	defs, have, err := p.fields(r, t.ID)
