@@ -44,6 +44,7 @@ type User struct {
 	DepartmentID int64
 	Teams        []int64 // further departments he works in
 	RoleIDs      []int64
+	Skills       []int64
 	Active       bool
 	MustChange   bool // the password was given by somebody else
 	Availability Availability

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bihuan/internal/action"
@@ -31,6 +32,7 @@ type Service struct {
 	clocks    *sla.Service
 	config    func(ctx context.Context, q db.Querier) (Config, error)
 	hooks     hooks
+	routes    atomic.Pointer[table]
 }
 
 // New returns the service and takes over the firing of clocks.
@@ -293,6 +295,8 @@ type Fact struct {
 	Clock         sla.Kind       `json:"clock,omitempty"`
 	Step          string         `json:"step,omitempty"`
 	Changes       []event.Change `json:"changes,omitempty"`
+	// Route is how routing came to department and person; nil when they were named.
+	Route *Decision `json:"route,omitempty"`
 }
 
 // fact describes t after a change; old is it before.

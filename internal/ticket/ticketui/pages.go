@@ -68,6 +68,7 @@ type pages struct {
 // needs depends on the verb and on who the person is to the ticket, and the
 // room's table decides.
 func Routes(rt *web.Router, rooms Rooms) {
+	rooms.Panels = append([]Panel{whyPanel}, rooms.Panels...)
 	p := &pages{Rooms: rooms}
 	upload := web.MaxBody(rooms.Files.MaxBytes() + 1<<20)
 	rt.Handle("GET  /tickets", ticket.PermView, p.list)
@@ -86,6 +87,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/draft", ticket.PermNote, p.saveDraft)
 	rt.Handle("GET  /tickets/{number}/moves/{verb}", ticket.PermView, p.showMove)
 	rt.Handle("POST /tickets/{number}/moves/{verb}", ticket.PermView, p.move, upload)
+	rt.Handle("GET  /tickets/{number}/routing", ticket.PermView, p.showWhy)
 	rt.Handle("GET  /tickets/{number}/edit", ticket.PermEdit, p.showEdit)
 	rt.Handle("POST /tickets/{number}/edit", ticket.PermEdit, p.edit)
 	rt.Handle("POST /tickets/{number}/told", ticket.PermNote, p.told)
