@@ -237,7 +237,7 @@ func (a *App) routes() {
 	customerui.Routes(rt, a.customerPages())
 	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
 	approvalui.Routes(rt, a.Approvals, a.Org)
-	settingsui.Routes(rt, a.Tickets, a.Org)
+	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)

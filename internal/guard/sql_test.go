@@ -37,11 +37,11 @@ func TestSQLOnlyInRooms(t *testing.T) {
 
 // writers are the tables more than one package may write, each with its reason.
 var writers = map[string][]string{
-	"settings":      {"setting", "keyring"}, // marks which key file belongs to the data
-	"leases":        {"event", "job"},       // the sealer's lock is a lease
-	"counters":      {"number", "org"},      // org counts its generations
-	"user_sessions": {"web", "org"},         // signing out ends the session with its fact
-	"sla_policies":  {"sla", "ticket"},      // classes and their time limits are set on one page of the tickets' settings
+	"settings":      {"setting", "keyring"},      // marks which key file belongs to the data
+	"leases":        {"event", "job"},            // the sealer's lock is a lease
+	"counters":      {"number", "org", "ticket"}, // org and routing count their generations
+	"user_sessions": {"web", "org"},              // signing out ends the session with its fact
+	"sla_policies":  {"sla", "ticket"},           // classes and their time limits are set on one page of the tickets' settings
 }
 
 // A table is written by one package: what always holds for its rows can be read

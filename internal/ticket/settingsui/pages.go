@@ -5,6 +5,7 @@ package settingsui
 
 import (
 	"embed"
+	"html/template"
 	"net/http"
 	"strconv"
 	"time"
@@ -85,14 +86,18 @@ var (
 	policyPage = ui.NewPage[policyView](files, "policy.html").Sample(samplePolicy, policyView{Form: &web.Form{}, New: true})
 )
 
+// Explain draws a decision of routing, as the tickets' pages do.
+type Explain func(r *web.Request, d ticket.Decision) (template.HTML, error)
+
 type pages struct {
 	tickets *ticket.Service
 	org     *org.Service
+	explain Explain
 }
 
 // Routes of the settings.
-func Routes(rt *web.Router, t *ticket.Service, o *org.Service) {
-	p := &pages{t, o}
+func Routes(rt *web.Router, t *ticket.Service, o *org.Service, e Explain) {
+	p := &pages{t, o, e}
 	rt.Handle("GET  /admin/tickets", ticket.PermConfigure, p.overview)
 	rt.Handle("POST /admin/tickets/matrix", ticket.PermConfigure, p.setMatrix)
 	rt.Handle("GET  /admin/tickets/routing", ticket.PermConfigure, p.routing)

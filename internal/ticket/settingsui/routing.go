@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"bihuan/internal/ticket"
-	"bihuan/internal/ticket/ticketui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -216,7 +215,7 @@ func (p *pages) routing(w http.ResponseWriter, r *web.Request) error {
 			}
 			v.Trial.Rules = append(v.Trial.Rules, tried{numbers[c.ID], name, c.Missed})
 		}
-		if v.Trial.Decision, err = ticketui.DecisionHTML(r, p.tickets, p.org, t.Decision); err != nil {
+		if v.Trial.Decision, err = p.explain(r, t.Decision); err != nil {
 			return err
 		}
 	} else {

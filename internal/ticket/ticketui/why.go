@@ -56,14 +56,17 @@ var decisionPage = ui.NewPage[decision](files, "decision.html").Sample(sampleDec
 var sampleDecision = decision{Department: "d", Rule: "r", Tried: []string{"t"}, Of: 50, Outcome: "o",
 	People: []considered{{Name: "n", Open: 1, Capacity: 2, Skills: 1, Chosen: true}, {Name: "m", Free: true}, {Name: "o", Why: "away"}}}
 
-// DecisionHTML draws a decision of routing: of a ticket, or of a trial.
-func DecisionHTML(r *web.Request, tickets *ticket.Service, o *org.Service, d ticket.Decision) (template.HTML, error) {
-	v, err := decisionOf(r, tickets, o, d)
-	if err != nil {
-		return "", err
+// Explain returns what draws a decision of routing for the try-out of the
+// settings.
+func Explain(tickets *ticket.Service, o *org.Service) func(r *web.Request, d ticket.Decision) (template.HTML, error) {
+	return func(r *web.Request, d ticket.Decision) (template.HTML, error) {
+		v, err := decisionOf(r, tickets, o, d)
+		if err != nil {
+			return "", err
+		}
+		s, err := decisionPage.String(r, "decision", *v)
+		return template.HTML(s), err
 	}
-	s, err := decisionPage.String(r, "decision", *v)
-	return template.HTML(s), err
 }
 
 func decisionOf(r *web.Request, tickets *ticket.Service, o *org.Service, d ticket.Decision) (*decision, error) {
@@ -72,7 +75,7 @@ func decisionOf(r *web.Request, tickets *ticket.Service, o *org.Service, d ticke
 		return nil, err
 	}
 	v := &decision{Department: department(d.Department), Of: d.Of}
-	if v.Rule, err = RuleSays(r, tickets, d); err != nil {
+	if v.Rule, err = ruleSays(r, tickets, d); err != nil {
 		return nil, err
 	}
 	for _, t := range d.Tried {
@@ -107,8 +110,8 @@ func decisionOf(r *web.Request, tickets *ticket.Service, o *org.Service, d ticke
 	return v, nil
 }
 
-// RuleSays says why a request went to its department.
-func RuleSays(r *web.Request, tickets *ticket.Service, d ticket.Decision) (string, error) {
+// ruleSays says why a request went to its department.
+func ruleSays(r *web.Request, tickets *ticket.Service, d ticket.Decision) (string, error) {
 	switch {
 	case d.Given:
 		return r.T("routing.by.given"), nil
