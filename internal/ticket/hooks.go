@@ -39,6 +39,63 @@ func (s *Service) AddGate(f Gate) { s.hooks.gates = append(s.hooks.gates, f) }
 // AddAfter adds a hook.
 func (s *Service) AddAfter(f After) { s.hooks.after = append(s.hooks.after, f) }
 
+// Doing is something a room further up does about a ticket. From and To of the
+// fact stay empty: it is no move.
+type Doing struct {
+	Old      Ticket
+	T        *Ticket // its changes are saved
+	Fact     *Fact   // Args, Tell, Urgent and Changes are taken over
+	Progress bool    // it is the sign of progress that was promised
+	Spoken   bool    // a person has spoken to the customer
+	Watch    []int64 // who has to be able to open it from now on
+}
+
+// ActIn lets a room further up do something about ticket id inside an action
+// under way: the ticket is loaded through the actor's scope and locked, fn
+// changes it, and what happened is recorded under kind, with its journal line.
+// Permission and state are for fn to check.
+func (s *Service) ActIn(ctx context.Context, a *action.Action, kind string, id int64, reason string, fn func(ctx context.Context, d *Doing) error) (t Ticket, err error) {
+	old, err := s.load(ctx, a, id)
+	if err != nil {
+		return t, err
+	}
+	t = old
+	d := Doing{Old: old, T: &t, Fact: &Fact{}}
+	if err := fn(ctx, &d); err != nil {
+		return t, err
+	}
+	for _, user := range d.Watch {
+		if err := watch(ctx, a, id, user); err != nil {
+			return t, err
+		}
+	}
+	if d.Spoken {
+		if err := s.responded(ctx, a, &t); err != nil {
+			return t, err
+		}
+	}
+	if d.Progress {
+		if err := s.progressed(ctx, a, &t, "recorded"); err != nil {
+			return t, err
+		}
+	}
+	if err := s.save(ctx, a, old, &t); err != nil {
+		return t, err
+	}
+	out := fact(old, t)
+	out.From = "" // no move
+	out.Args, out.Tell, out.Changes, out.Urgent = d.Fact.Args, d.Fact.Tell, d.Fact.Changes, out.Urgent || d.Fact.Urgent
+	return t, s.note(ctx, a, kind, t, out, reason)
+}
+
+// Where is the condition under which sc reaches the tickets t of a statement.
+func Where(sc authz.Scope, a *db.Args) string {
+	if sc.Everything() {
+		return "1 = 1"
+	}
+	return sc.Where(a, scopeColumns)
+}
+
 func (h *hooks) narrowed(ctx context.Context, q db.Querier, actor authz.Actor, t *Ticket, v Verb) error {
 	for _, f := range h.narrow {
 		if err := f(ctx, q, actor, t, v); err != nil {

@@ -41,6 +41,8 @@ type RegisterInput struct {
 	// may stay empty.
 	Fields field.Input
 	Demo   bool
+	// Then is done in the same step, by rooms that keep more of a new ticket.
+	Then func(ctx context.Context, a *action.Action, t *Ticket) error
 
 	parent *Ticket
 }
@@ -243,6 +245,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	old := t
 	if err := s.hooks.done(ctx, a, Ticket{}, &t, Register, Input{}); err != nil {
 		return t, err
+	}
+	if in.Then != nil {
+		if err := in.Then(ctx, a, &t); err != nil {
+			return t, err
+		}
 	}
 	// save counts a ticket that was not open before as newly open.
 	old.State, old.AssigneeID, old.RespondedAt = "", 0, t.CreatedAt.AddDate(-1, 0, 0)

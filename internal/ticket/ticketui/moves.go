@@ -1,6 +1,7 @@
 package ticketui
 
 import (
+	"html/template"
 	"net/http"
 	"slices"
 
@@ -32,8 +33,9 @@ type moveView struct {
 	BadStars                   int
 	Question                   string // what the customer was asked
 	State, Department          string
-	Stale                      bool // somebody was faster: what is new is shown
-	Open                       int  // sub-tickets still open
+	Stale                      bool            // somebody was faster: what is new is shown
+	Open                       int             // sub-tickets still open
+	Notes                      []template.HTML // of other rooms
 }
 
 func (p *pages) moveView(r *web.Request, t ticket.Ticket, v ticket.Verb, f *web.Form) (m moveView, err error) {
@@ -45,6 +47,15 @@ func (p *pages) moveView(r *web.Request, t ticket.Ticket, v ticket.Verb, f *web.
 	m = moveView{T: t, Dialog: r.IsFragment(), Verb: v, Form: f, Query: address("", s.keep), Action: address("/tickets/"+t.Number+"/moves/"+string(v), s.keep), Back: address("/tickets/"+t.Number, s.keep),
 		Sub: t.ParentID != 0, Complaint: t.Type == "complaint" && t.ParentID == 0, State: r.T("ticket.state." + string(t.State)), Open: t.OpenChildren,
 		Department: p.Org.DepartmentName(ctx, t.DepartmentID), Uploads: p.waiting(r, f)}
+	for _, note := range p.MoveNotes {
+		html, err := note(r, &t, v)
+		if err != nil {
+			return m, err
+		}
+		if html != "" {
+			m.Notes = append(m.Notes, html)
+		}
+	}
 	switch v {
 	case ticket.Assign, ticket.Reassign:
 		if m.People, err = p.people(r, t.DepartmentID, ticket.PermHandle); err != nil {

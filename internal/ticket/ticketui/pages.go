@@ -8,6 +8,7 @@
 package ticketui
 
 import (
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
@@ -42,7 +44,22 @@ type Rooms struct {
 	PublicURL string // where customers reach the product, for their links; "": as the request came
 	Panels    []Panel
 	Menu      []MenuEntry
+	New       []NewPart
+	MoveNotes []MoveNote
 }
+
+// NewPart is what another room asks for in the form that registers a request.
+type NewPart struct {
+	// Draw is the controls, with what the form f holds.
+	Draw func(r *web.Request, f *web.Form) (template.HTML, error)
+	// Read takes them in; what it returns is done in the step that makes the ticket, nil: nothing.
+	Read func(f *web.Form) func(ctx context.Context, a *action.Action, t *ticket.Ticket) error
+}
+
+// MoveNote is what another room has to say above the form of a move; "" nothing.
+// It asks the store only when the ticket's own columns say that there may be
+// something.
+type MoveNote func(r *web.Request, t *ticket.Ticket, v ticket.Verb) (template.HTML, error)
 
 // Panel is what another room shows beside a ticket. It returns "" for a ticket
 // it has nothing to say about, and asks the store only when the ticket's own

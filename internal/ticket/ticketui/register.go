@@ -3,6 +3,7 @@ package ticketui
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"slices"
 
@@ -27,7 +28,8 @@ type newView struct {
 	Uploads []uploaded
 	CanNew  bool
 	CanFind bool
-	Fields  []ui.Control // the company's own
+	Fields  []ui.Control    // the company's own
+	Parts   []template.HTML // of other rooms
 
 	Types, Classes, Categories, Urgencies, Priorities, Channels, Departments, People, Contacts, Kinds, Levels, Sources, Genders, Who []ui.Option
 }
@@ -58,6 +60,13 @@ func (p *pages) newView(r *web.Request, f *web.Form) (v newView, err error) {
 		return v, err
 	}
 	v.Fields = fieldui.Inputs(r, defs, "", "", "type", nil)
+	for _, n := range p.New {
+		part, err := n.Draw(r, f)
+		if err != nil {
+			return v, err
+		}
+		v.Parts = append(v.Parts, part)
+	}
 	return v, p.knownCustomer(r, &v)
 }
 
@@ -196,6 +205,7 @@ func (p *pages) register(w http.ResponseWriter, r *web.Request) error {
 			return made.ID, err
 		}
 	}
+	in.Then = p.more(f)
 	if in.Files, err = p.received(r, f); err == nil {
 		err = f.Err()
 	}
@@ -219,4 +229,25 @@ func (p *pages) register(w http.ResponseWriter, r *web.Request) error {
 		return r.SeeOther(w, "/tickets")
 	}
 	return r.SeeOther(w, "/tickets/%s?new=1", t.Number)
+}
+
+// more joins what other rooms do with a new ticket; nil: nothing.
+func (p *pages) more(f *web.Form) func(ctx context.Context, a *action.Action, t *ticket.Ticket) error {
+	var all []func(ctx context.Context, a *action.Action, t *ticket.Ticket) error
+	for _, n := range p.New {
+		if do := n.Read(f); do != nil {
+			all = append(all, do)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, a *action.Action, t *ticket.Ticket) error {
+		for _, do := range all {
+			if err := do(ctx, a, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

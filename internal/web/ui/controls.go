@@ -13,7 +13,7 @@ type Control struct {
 	Name     string
 	Label    string // in the reader's language
 	Hint     string
-	Kind     string // text, number, money, date, choice, multi, user, bool, link
+	Kind     string // text, area, number, money, date, datetime, choice, multi, user, bool, link
 	Options  []Option
 	Required bool
 	Look     string // address of [parts.pick] for user
@@ -33,6 +33,10 @@ func (p parts) control(f *web.Form, c Control) template.HTML {
 	switch c.Kind {
 	case "number", "money":
 		out = p.field(f, c.Name, label, append(opts, "inputmode=decimal", "autocomplete=off", "maxlength=40")...)
+	case "area":
+		out = p.area(f, c.Name, label, append(opts, "wide", "rows=3", "maxlength=4000")...)
+	case "datetime":
+		out = p.field(f, c.Name, label, append(opts, "type=datetime-local")...)
 	case "date":
 		out = p.field(f, c.Name, label, append(opts, "type=date")...)
 	case "choice", "bool":
