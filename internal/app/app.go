@@ -25,6 +25,8 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
+	"bihuan/internal/complaint/complaintui"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
@@ -62,30 +64,31 @@ var Version = "0.1.0-dev"
 
 // App is a product ready to serve.
 type App struct {
-	Config    Config
-	DB        *db.DB
-	Run       *action.Runner
-	Follower  *event.Follower
-	Keys      *crypt.Keeper
-	Ring      *keyring.Ring
-	Org       *org.Service
-	Approvals *approval.Service
-	Customers *customer.Service
-	Tickets   *ticket.Service
-	Clocks    *sla.Service
-	Notify    *notify.Service
-	Files     *blob.Files
-	Queue     *job.Queue
-	Imports   *importer.Service
-	Privacy   *privacy.Service
-	Duties    *job.Duties
-	Broker    *web.Broker
-	Presence  *web.Presence
-	Sessions  *web.Sessions
-	Router    *web.Router
-	Shell     *ui.Shell
-	Metrics   *prometheus.Registry
-	Log       *slog.Logger
+	Config     Config
+	DB         *db.DB
+	Run        *action.Runner
+	Follower   *event.Follower
+	Keys       *crypt.Keeper
+	Ring       *keyring.Ring
+	Org        *org.Service
+	Approvals  *approval.Service
+	Customers  *customer.Service
+	Tickets    *ticket.Service
+	Complaints *complaint.Service
+	Clocks     *sla.Service
+	Notify     *notify.Service
+	Files      *blob.Files
+	Queue      *job.Queue
+	Imports    *importer.Service
+	Privacy    *privacy.Service
+	Duties     *job.Duties
+	Broker     *web.Broker
+	Presence   *web.Presence
+	Sessions   *web.Sessions
+	Router     *web.Router
+	Shell      *ui.Shell
+	Metrics    *prometheus.Registry
+	Log        *slog.Logger
 
 	// FirstLogin and FirstPassword are set when Open made the first
 	// administrator; the password is kept nowhere else.
@@ -157,6 +160,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	customers := customer.New(run, keys)
 	clocks := sla.New(run)
 	tickets := ticket.New(run, organisation, customers, files, keys, clocks)
+	complaints := complaint.New(run, organisation, tickets, customers, files)
 	customers.ShowTickets(tickets)
 	customers.Fields().KeepSearch(queue, map[field.Object]field.Reindexer{field.Customer: customers.Reindex, field.Contact: customers.ReindexContacts, field.Ticket: ticket.Reindex})
 	customers.AskApprovals(approvals)
@@ -173,6 +177,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	// The listeners.
 	notices := notify.New(d, broker)
 	follower.Listen(tickets.Indexer())
+	follower.Listen(complaints.Follow())
 	follower.Listen(customers.Suspicions())
 	follower.Listen(customers.QualityListener())
 	follower.Listen(notices.Listener())
@@ -198,7 +203,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Clocks: clocks,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
 	a.routes()
@@ -216,6 +221,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 // navigation is the rail and, behind it, what is needed less often.
 func navigation(approvals *approval.Service, customers *customer.Service) []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
+		complaintui.Nav(),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		approvalui.Nav(approvals),
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
@@ -224,7 +230,7 @@ func navigation(approvals *approval.Service, customers *customer.Service) []ui.N
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -235,7 +241,10 @@ func (a *App) routes() {
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, a.customerPages())
-	ticketui.Routes(rt, ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL})
+	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL}
+	a.complaints(&besides)
+	ticketui.Routes(rt, besides)
+	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
