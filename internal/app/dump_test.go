@@ -184,7 +184,7 @@ func TestDumpShowsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = demo.Fill(ctx, demo.Rooms{Run: d.Run, Follower: d.Follower, Org: d.Org, Customers: d.Customers, Tickets: d.Tickets, Clocks: d.Clocks, Notify: d.Notify, Clock: past},
+		_, err = demo.Fill(ctx, demo.Rooms{Run: d.Run, Follower: d.Follower, Org: d.Org, Customers: d.Customers, Tickets: d.Tickets, Complaints: d.Complaints, Clocks: d.Clocks, Notify: d.Notify, Clock: past},
 			demo.Size{Customers: 30, Tickets: 60, Days: 10}, h.DB.Clock().Now())
 		if err == nil {
 			err = d.Settle(ctx)

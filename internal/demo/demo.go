@@ -20,6 +20,7 @@ import (
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -36,16 +37,17 @@ import (
 // Rooms are the services the past is played through. All of them stand on one
 // store whose clock is Clock.
 type Rooms struct {
-	Run       *action.Runner
-	Follower  *event.Follower
-	Org       *org.Service
-	Customers *customer.Service
-	Tickets   *ticket.Service
-	Clocks    *sla.Service
-	Notify    *notify.Service   // nil: nobody is told
-	Approvals *approval.Service // nil: nobody asks for consent
-	Privacy   *privacy.Service  // nil: nobody asks about his data
-	Clock     *clock.Fake
+	Run        *action.Runner
+	Follower   *event.Follower
+	Org        *org.Service
+	Customers  *customer.Service
+	Tickets    *ticket.Service
+	Complaints *complaint.Service // nil: complaints have no steps
+	Clocks     *sla.Service
+	Notify     *notify.Service   // nil: nobody is told
+	Approvals  *approval.Service // nil: nobody asks for consent
+	Privacy    *privacy.Service  // nil: nobody asks about his data
+	Clock      *clock.Fake
 }
 
 // Size of the sample data.
@@ -159,6 +161,9 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 			names[i] = t.name
 		}
 		if err := approval.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := complaint.RemoveDemo(ctx, a); err != nil {
 			return err
 		}
 		if n.Tickets, err = t.RemoveDemo(ctx, a); err != nil {

@@ -10,6 +10,7 @@ import (
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
 	"bihuan/internal/crypt"
 	"bihuan/internal/db"
 	"bihuan/internal/db/dbtest"
@@ -41,7 +42,7 @@ func shape(t *testing.T, d *db.DB) string {
 		`SELECT COUNT(*) || '/' || SUM(open_tickets) || '/' || SUM(total_tickets) FROM customers`,
 		`SELECT COUNT(*) || '/' || SUM(version) || '/' || SUM(activity_at) FROM tickets`,
 		`SELECT COUNT(*) FROM entries`, `SELECT COUNT(*) FROM clocks`, `SELECT COUNT(*) FROM clock_segments`, `SELECT COUNT(*) FROM contacts`,
-		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM person_requests`, `SELECT COUNT(*) FROM deletions`, `SELECT COUNT(*) FROM disclosures`, `SELECT COUNT(*) FROM disclosure_customers`, `SELECT COUNT(*) FROM files`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
+		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM complaints`, `SELECT COUNT(*) FROM complaint_records`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM person_requests`, `SELECT COUNT(*) FROM deletions`, `SELECT COUNT(*) FROM disclosures`, `SELECT COUNT(*) FROM disclosure_customers`, `SELECT COUNT(*) FROM files`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
 		`SELECT COALESCE(SUM(open), 0) FROM ticket_load`, `SELECT COUNT(*) FROM search_ticket`, `SELECT COUNT(*) FROM search_customer`,
 	} {
 		var s string
@@ -60,7 +61,7 @@ func rooms(h *tickettest.House) (Rooms, *job.Queue) {
 	h.Customers.AskApprovals(approvals)
 	queue := job.New(h.D, job.Config{})
 	personal := privacy.New(h.Run, privacy.Rooms{Org: h.Org, Approvals: approvals, Fields: h.Customers.Fields(), Customers: h.Customers, Tickets: h.Service, Files: h.Files, Keys: h.Keys, Jobs: queue})
-	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
+	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Complaints: complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files), Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
 }
 
 func TestFillAndRemove(t *testing.T) {
@@ -187,26 +188,29 @@ func checkLife(t *testing.T, d *db.DB, end int64) {
 	ctx := context.Background()
 	checkFigures(t, d)
 	for what, q := range map[string]string{
-		"second handlings":   `SELECT COUNT(*) FROM tickets WHERE round > 1 AND is_open = 1 AND demo = 1`,
-		"on a desk":          `SELECT COUNT(*) FROM tickets WHERE supervisor_id > 0 AND is_open = 1 AND demo = 1`,
-		"escalated":          `SELECT COUNT(*) FROM tickets WHERE escalation > 0 AND demo = 1`,
-		"overdue":            `SELECT COUNT(*) FROM tickets WHERE overdue = 1 AND is_open = 1 AND demo = 1`,
-		"parts":              `SELECT COUNT(*) FROM tickets WHERE parent_id IS NOT NULL`,
-		"with open parts":    `SELECT COUNT(*) FROM tickets WHERE open_children > 0 AND is_open = 1`,
-		"explained":          `SELECT COUNT(*) FROM tickets WHERE type = 'complaint' AND cause <> '' AND corrective <> ''`,
-		"ratings":            `SELECT COUNT(*) FROM ratings`,
-		"notices":            `SELECT COUNT(*) FROM notifications WHERE read_at = 0`,
-		"follow-up records":  `SELECT COUNT(*) FROM entries WHERE kind = 'follow_up'`,
-		"care of customers":  `SELECT COUNT(*) FROM entries WHERE kind = 'follow_up' AND ticket_id = 0`,
-		"registered online":  `SELECT COUNT(*) FROM tickets WHERE channel = 'website' AND created_by = 0`,
-		"tags":               `SELECT COUNT(*) FROM customer_tags`,
-		"needs":              `SELECT COUNT(*) FROM needs`,
-		"customers of sales": `SELECT COUNT(*) FROM customers WHERE owner_id > 0`,
-		"rights in work":     `SELECT COUNT(*) FROM person_requests WHERE state = 'open' AND found <> ''`,
-		"rights done":        `SELECT COUNT(*) FROM person_requests WHERE state = 'done'`,
-		"deletions waiting":  `SELECT COUNT(*) FROM deletions WHERE state = 'waiting'`,
-		"disclosures ready":  `SELECT COUNT(*) FROM disclosures WHERE state = 'ready' AND file_id > 0`,
-		"searchable":         `SELECT COUNT(*) FROM search_ticket`,
+		"second handlings":    `SELECT COUNT(*) FROM tickets WHERE round > 1 AND is_open = 1 AND demo = 1`,
+		"on a desk":           `SELECT COUNT(*) FROM tickets WHERE supervisor_id > 0 AND is_open = 1 AND demo = 1`,
+		"escalated":           `SELECT COUNT(*) FROM tickets WHERE escalation > 0 AND demo = 1`,
+		"overdue":             `SELECT COUNT(*) FROM tickets WHERE overdue = 1 AND is_open = 1 AND demo = 1`,
+		"parts":               `SELECT COUNT(*) FROM tickets WHERE parent_id IS NOT NULL`,
+		"with open parts":     `SELECT COUNT(*) FROM tickets WHERE open_children > 0 AND is_open = 1`,
+		"explained":           `SELECT COUNT(*) FROM tickets WHERE type = 'complaint' AND cause <> '' AND corrective <> ''`,
+		"complaints in work":  `SELECT COUNT(*) FROM complaints WHERE is_open = 1 AND step NOT IN ('', 'receive')`,
+		"complaints raised":   `SELECT COUNT(*) FROM complaints WHERE level > 1`,
+		"complaints reviewed": `SELECT COUNT(*) FROM complaint_records WHERE step = 'review'`,
+		"ratings":             `SELECT COUNT(*) FROM ratings`,
+		"notices":             `SELECT COUNT(*) FROM notifications WHERE read_at = 0`,
+		"follow-up records":   `SELECT COUNT(*) FROM entries WHERE kind = 'follow_up'`,
+		"care of customers":   `SELECT COUNT(*) FROM entries WHERE kind = 'follow_up' AND ticket_id = 0`,
+		"registered online":   `SELECT COUNT(*) FROM tickets WHERE channel = 'website' AND created_by = 0`,
+		"tags":                `SELECT COUNT(*) FROM customer_tags`,
+		"needs":               `SELECT COUNT(*) FROM needs`,
+		"customers of sales":  `SELECT COUNT(*) FROM customers WHERE owner_id > 0`,
+		"rights in work":      `SELECT COUNT(*) FROM person_requests WHERE state = 'open' AND found <> ''`,
+		"rights done":         `SELECT COUNT(*) FROM person_requests WHERE state = 'done'`,
+		"deletions waiting":   `SELECT COUNT(*) FROM deletions WHERE state = 'waiting'`,
+		"disclosures ready":   `SELECT COUNT(*) FROM disclosures WHERE state = 'ready' AND file_id > 0`,
+		"searchable":          `SELECT COUNT(*) FROM search_ticket`,
 	} {
 		if count(t, d, q) == 0 {
 			t.Errorf("no tickets %s", what)

@@ -426,6 +426,9 @@ func (l *life) request(ctx context.Context) error {
 	}
 	l.asked++
 	in.Fields = l.ownOfTicket(l.asked, in.Type, now)
+	if l.Complaints != nil && in.Type == "complaint" && in.Channel != "website" {
+		in.Then = l.Complaints.Registered(l.wish(l.asked))
+	}
 	t, err := l.Tickets.Register(ctx, by, in)
 	if err != nil {
 		return err
@@ -537,6 +540,9 @@ func (l *life) pending(ctx context.Context, s *story, t *ticket.Ticket) error {
 
 func (l *life) working(ctx context.Context, s *story, t *ticket.Ticket) error {
 	again := func() { l.next(s, t.State) }
+	if err := l.handle(ctx, s, t, false); err != nil {
+		return err
+	}
 	switch {
 	case s.child && s.records > 0 && s.fate == "work":
 		return nil
@@ -590,6 +596,10 @@ func (l *life) working(ctx context.Context, s *story, t *ticket.Ticket) error {
 	in := ticket.Input{Solution: s.vars.Replace(s.solution), DelayReason: l.delay(ctx, t)}
 	if t.Type == "complaint" {
 		in.Cause, in.Corrective = s.cause, s.prevent
+		if err := l.handle(ctx, s, t, true); err != nil {
+			return err
+		}
+		in.DelayReason = l.delay(ctx, t)
 	}
 	return l.do(ctx, s, t, t.AssigneeID, ticket.RequestConfirmation, in)
 }
@@ -699,6 +709,7 @@ func (l *life) confirming(ctx context.Context, s *story, t *ticket.Ticket) error
 	if err != nil {
 		return err
 	}
+	l.lookBack(s, got)
 	if got.State == ticket.Pending {
 		s.records, s.want = 0, 1
 		l.next(s, got.State)
