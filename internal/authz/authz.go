@@ -111,6 +111,7 @@ type Actor struct {
 	DepartmentID int64
 	CustomerID   int64 // Kind Customer: whose records he may touch
 	Lang         i18n.Lang
+	KeysOff      bool // no single-letter keys on his pages
 	MustChange   bool // the password has to be changed before anything else
 	Roles        []string
 

@@ -76,6 +76,28 @@ func (s *Service) SetLang(ctx context.Context, actor authz.Actor, l i18n.Lang) e
 	return s.EditProfile(ctx, actor, ProfileInput{Email: u.Email, Phone: u.Phone, Lang: l})
 }
 
+// SetKeys turns the single-letter keys of the actor's pages on or off.
+func (s *Service) SetKeys(ctx context.Context, actor authz.Actor, on bool) error {
+	return s.change(ctx, actor, PermAccount, "org.set_keys", func(ctx context.Context, a *action.Action) error {
+		u, err := loadUser(ctx, a.Tx, actor.ID)
+		if err != nil {
+			return err
+		}
+		if u.KeysOff == !on {
+			a.Nothing()
+			return nil
+		}
+		if _, err := a.Exec(ctx, `UPDATE users SET keys_off = $1, version = version + 1 WHERE id = $2`, db.Bool(!on), u.ID); err != nil {
+			return fmt.Errorf("org: keys of %d: %w", u.ID, err)
+		}
+		var d diff
+		d.add("keys", fmt.Sprint(!u.KeysOff), fmt.Sprint(on))
+		a.Record(about(ProfileChanged, SubjectUser, u.ID, Facts{Name: u.Name, Changes: d}))
+		a.AfterCommit(func() { s.sessions.Forget(u.ID) })
+		return nil
+	})
+}
+
 // Presence is whether a person can be given work, and who stands in for him.
 type Presence struct {
 	Availability Availability

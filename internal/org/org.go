@@ -44,7 +44,6 @@ type User struct {
 	DepartmentID int64
 	Teams        []int64 // further departments he works in
 	RoleIDs      []int64
-	Skills       []int64
 	Active       bool
 	MustChange   bool // the password was given by somebody else
 	Availability Availability
@@ -53,6 +52,7 @@ type User struct {
 	AwayUntil    time.Time // zero: not away
 	DelegateID   int64     // who stands in for him while he is away
 	Lang         i18n.Lang
+	KeysOff      bool // he wants no single-letter keys
 	LockedUntil  time.Time
 	LastSignInAt time.Time
 	PasswordAt   time.Time // when the password was last set

@@ -33,9 +33,6 @@ type Work struct {
 	// HandOver moves all open work of one colleague to another inside the action
 	// that deactivates him, and returns how much it was.
 	HandOver func(ctx context.Context, a *action.Action, from, to int64) (int, error)
-	// Page is where it can be given to others while he stays, with his id as
-	// {id}; "" nowhere.
-	Page string
 }
 
 // Service is the room's only door. It is safe for use by many goroutines once
@@ -80,10 +77,6 @@ func (noSessions) Forget(int64)                                          {}
 // organisation. Its lock also lets one such change through at a time, so that
 // "is there another administrator" is answered for good.
 const generation = "org.generation"
-
-// GenerationCounter is its name: who works by what the organisation was and
-// must not miss a change holds its row until he is done.
-const GenerationCounter = generation
 
 // change runs a change of the organisation: it needs perm, comes one at a time,
 // and is seen by everybody's next request.

@@ -19,13 +19,14 @@ func scanDepartment(row scanner) (d Department, err error) {
 }
 
 const userColumns = `u.id, u.login, u.name, u.initials, u.email, u.phone, u.department_id, u.active, u.must_change, u.availability, u.capacity,
-	u.away_from, u.away_until, u.delegate_id, u.lang, u.locked_until, u.last_sign_in_at, u.password_at, u.created_at, u.version`
+	u.away_from, u.away_until, u.delegate_id, u.lang, u.locked_until, u.last_sign_in_at, u.password_at, u.created_at, u.version, u.keys_off`
 
 func scanUser(row scanner) (u User, err error) {
-	var from, away, locked, last, pass, created int64
+	var from, away, locked, last, pass, created, keys int64
 	var lang string
 	err = row.Scan(&u.ID, &u.Login, &u.Name, &u.Initials, &u.Email, &u.Phone, &u.DepartmentID, &u.Active, &u.MustChange, (*string)(&u.Availability), &u.Capacity,
-		&from, &away, &u.DelegateID, &lang, &locked, &last, &pass, &created, &u.Version)
+		&from, &away, &u.DelegateID, &lang, &locked, &last, &pass, &created, &u.Version, &keys)
+	u.KeysOff = keys == 1
 	u.Lang = i18n.Lang(lang)
 	u.AwayFrom, u.AwayUntil, u.LockedUntil, u.LastSignInAt = db.FromMicros(from), db.FromMicros(away), db.FromMicros(locked), db.FromMicros(last)
 	u.PasswordAt, u.CreatedAt = db.FromMicros(pass), db.FromMicros(created)
@@ -53,10 +54,7 @@ func belongings(ctx context.Context, q db.Querier, u *User) (err error) {
 	if u.Teams, err = ids(ctx, q, `SELECT department_id FROM user_teams WHERE user_id = $1 ORDER BY department_id`, u.ID); err != nil {
 		return err
 	}
-	if u.RoleIDs, err = ids(ctx, q, `SELECT role_id FROM user_roles WHERE user_id = $1 ORDER BY role_id`, u.ID); err != nil {
-		return err
-	}
-	u.Skills, err = ids(ctx, q, `SELECT skill_id FROM user_skills WHERE user_id = $1 ORDER BY skill_id`, u.ID)
+	u.RoleIDs, err = ids(ctx, q, `SELECT role_id FROM user_roles WHERE user_id = $1 ORDER BY role_id`, u.ID)
 	return err
 }
 

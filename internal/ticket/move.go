@@ -137,7 +137,7 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 		return Ticket{}, err
 	}
 	out := fact(old, t)
-	out.Args, out.Tell, out.Entry, out.Changes, out.Route = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes, e.fact.Route
+	out.Args, out.Tell, out.Entry, out.Changes = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes
 	if err := s.note(ctx, a, past[v], t, out, in.Reason); err != nil {
 		return Ticket{}, err
 	}
@@ -340,12 +340,8 @@ func (e *effect) assign(ctx context.Context, why string) error {
 		if err := e.s.openDepartment(ctx, e.a, dep); err != nil {
 			return err
 		}
-		tb, err := e.s.table(ctx, e.a)
-		if err != nil {
-			return err
-		}
-		e.fact.Route = &Decision{Department: dep, Given: true}
-		if who, err = e.s.pick(ctx, e.a, tb, e.fact.Route, e.old.AssigneeID, requestOf(e.t)); err != nil {
+		var err error
+		if who, err = e.s.pick(ctx, e.a, dep, e.old.AssigneeID); err != nil {
 			return err
 		}
 	}
@@ -376,9 +372,6 @@ func (e *effect) handedOver(ctx context.Context, why string) error {
 		e.t.SupervisorID = sup
 		e.fact.Args = []string{dep, dep}
 		e.fact.Tell = tell(sup)
-		if e.fact.Route != nil {
-			e.fact.Route.Supervisor = sup
-		}
 	}
 	if err := sla.Stop(ctx, e.a, e.t.ID, why, sla.Update); err != nil {
 		return err

@@ -112,6 +112,7 @@ type Filter struct {
 	DueWithin  int     `json:"due_within,omitempty"` // minutes
 	Second     bool    `json:"second,omitempty"`     // second handling
 	Unanswered bool    `json:"unanswered,omitempty"` // the customer waits for a word
+	Snoozed    bool    `json:"snoozed,omitempty"`    // put off by the reader
 	From       int64   `json:"from,omitempty"`       // created, µs
 	To         int64   `json:"to,omitempty"`
 	Text       string  `json:"text,omitempty"`
@@ -120,6 +121,7 @@ type Filter struct {
 	After      string  `json:"-"` // cursor of the page before
 
 	customers []int64 // found by what was typed as Text
+	back      bool    // against the order: what stands before After
 }
 
 // BuiltIn is a view everybody has.
@@ -145,6 +147,7 @@ var BuiltIns = []BuiltIn{
 	{Key: "mine_overdue", Group: "mine", Icon: "alert", Alert: true, Filter: Filter{Mine: true, Open: yes(), Overdue: true}},
 	{Key: "mine_waiting", Group: "mine", Icon: "message", Filter: Filter{Mine: true, States: []State{WaitingCustomer}}},
 	{Key: "mine_confirm", Group: "mine", Icon: "check", Filter: Filter{Mine: true, States: []State{AwaitingConfirmation}}},
+	{Key: "snoozed", Group: "mine", Icon: "moon", Filter: Filter{Snoozed: true, Open: yes()}},
 	{Key: "created", Unbounded: true, Group: "mine", Icon: "edit", Filter: Filter{Created: true, Sort: ByActivity}},
 	{Key: "watched", Group: "mine", Icon: "eye", Filter: Filter{Watched: true, Sort: ByActivity}},
 	{Key: "desk", Group: "team", Icon: "flag", Alert: true, Filter: Filter{Desk: true, Open: yes()}, Perm: PermSupervise},
@@ -186,7 +189,7 @@ func (f Filter) merge() Filter {
 		out.Open = v.Open
 	}
 	for _, b := range []struct{ dst, src *bool }{{&out.Mine, &v.Mine}, {&out.Unassigned, &v.Unassigned}, {&out.Desk, &v.Desk}, {&out.Created, &v.Created},
-		{&out.Watched, &v.Watched}, {&out.Overdue, &v.Overdue}, {&out.Second, &v.Second}} {
+		{&out.Watched, &v.Watched}, {&out.Overdue, &v.Overdue}, {&out.Second, &v.Second}, {&out.Snoozed, &v.Snoozed}} {
 		*b.dst = *b.dst || *b.src
 	}
 	if out.Type == "" {
@@ -270,6 +273,13 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 		and("t.due_at >= " + a.Add(db.Micros(now)))
 		and("t.due_at < " + a.Add(db.Micros(now.Add(time.Duration(f.DueWithin)*time.Minute))))
 	}
+	switch {
+	case f.Snoozed:
+		and("t.id IN (SELECT z.ticket_id FROM ticket_snoozes z WHERE z.user_id = " + a.Add(user) + ")")
+		and(asleep(a, user, now))
+	case f.Mine && f.View != "":
+		and("NOT " + asleep(a, user, now))
+	}
 	if f.Second {
 		and("t.round > 1")
 	}
@@ -303,7 +313,7 @@ type branch struct {
 // index. An OR over all of them would make the engine read every ticket of the
 // company to find a reader's own.
 func branches(sc authz.Scope, f Filter) (departments, others []branch) {
-	if implied(sc, f) || sc.Empty() || f.Customer != 0 || len(f.customers) > 0 || f.Assignee != 0 || f.Text != "" {
+	if implied(sc, f) || sc.Empty() || f.Snoozed || f.Customer != 0 || len(f.customers) > 0 || f.Assignee != 0 || f.Text != "" {
 		return nil, nil
 	}
 	for _, d := range sc.Departments() {
@@ -468,11 +478,11 @@ func (s *Service) conditions(a *db.Args, sc authz.Scope, f Filter, scope func(a 
 		}
 		col, desc := f.Sort.order()
 		cmp := ">"
-		if desc {
+		if desc != f.back {
 			cmp = "<"
 		}
 		if f.Sort == ByNewest {
-			conds = append(conds, "t.id < "+a.Add(id))
+			conds = append(conds, "t.id "+cmp+" "+a.Add(id))
 		} else {
 			conds = append(conds, "("+col+", t.id) "+cmp+" ("+a.Add(v)+", "+a.Add(id)+")")
 		}
@@ -499,6 +509,13 @@ func (s *Service) query(a *db.Args, sc authz.Scope, f Filter, limit int) (string
 	col, desc := f.Sort.order()
 	order := col + ", t.id"
 	switch {
+	case f.back && f.Text != "":
+		return "", nil // a search is walked one way only
+	case f.back && desc && f.Sort == ByNewest:
+		order = "t.id"
+	case f.back && desc:
+	case f.back:
+		order = col + " DESC, t.id DESC"
 	case f.Sort == ByNewest && f.Text != "" && s.DB().Dialect() == db.SQLite:
 		order = search.Tickets.Table + ".rowid DESC"
 	case f.Sort == ByNewest && f.Text != "":
@@ -603,26 +620,26 @@ func (s *Service) Counts(ctx context.Context, sc authz.Scope, fs []Filter) ([]in
 	return out, nil
 }
 
-// Neighbours returns the tickets before and behind id in a list of at most 200
-// from its start; "" where there is none.
-func (s *Service) Neighbours(ctx context.Context, sc authz.Scope, f Filter, number string) (prev, next string, err error) {
-	f.Limit, f.After = 200, ""
-	p, err := s.List(ctx, sc, f)
-	if err != nil {
-		return "", "", err
+// Beside returns the numbers of the tickets before and behind t in the list of
+// f, wherever in it t stands; "" where there is none. It costs two rows.
+func (s *Service) Beside(ctx context.Context, sc authz.Scope, f Filter, t Ticket) (prev, next string, err error) {
+	f = f.merge()
+	if f.Sort == "" {
+		f.Sort = ByDue
 	}
-	for i, r := range p.Rows {
-		if r.Number != number {
-			continue
+	f.Limit, f.After = 1, cursor(Row{ID: t.ID, DueAt: t.DueAt, ActivityAt: t.ActivityAt}, f.Sort)
+	one := func(back bool) (string, error) {
+		f.back = back
+		p, err := s.List(ctx, sc, f)
+		if err != nil || len(p.Rows) == 0 {
+			return "", err
 		}
-		if i > 0 {
-			prev = p.Rows[i-1].Number
-		}
-		if i+1 < len(p.Rows) {
-			next = p.Rows[i+1].Number
-		}
+		return p.Rows[0].Number, nil
 	}
-	return prev, next, nil
+	if prev, err = one(true); err == nil {
+		next, err = one(false)
+	}
+	return prev, next, err
 }
 
 // Brief is what is said of a ticket in passing.

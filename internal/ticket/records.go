@@ -256,15 +256,25 @@ type Edit struct {
 
 // Edit applies in to ticket id.
 func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit) (Ticket, error) {
-	return s.change(ctx, actor, PermEdit, "ticket.edit", "ticket.edited", id, func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
-		if in.Version != 0 && in.Version != old.Version {
-			return changedMeanwhile()
-		}
+	return s.change(ctx, actor, PermEdit, "ticket.edit", "ticket.edited", id, s.editing(func(context.Context, *action.Action, Ticket) (Edit, error) { return in, nil }))
+}
+
+// editing is the change of an edit, which from makes of the ticket as it stands.
+func (s *Service) editing(from func(ctx context.Context, a *action.Action, old Ticket) (Edit, error)) func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+	return func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
+		id := old.ID
 		if err := closedRefused(old); err != nil {
 			return err
 		}
-		if old.AssigneeID != actor.ID && !old.InScope(authz.For(actor, PermEdit)) {
+		if old.AssigneeID != a.Actor.ID && !old.InScope(authz.For(a.Actor, PermEdit)) {
 			return authz.Denied(PermEdit)
+		}
+		in, err := from(ctx, a, old)
+		if err != nil {
+			return err
+		}
+		if in.Version != 0 && in.Version != old.Version {
+			return changedMeanwhile()
 		}
 		reg := RegisterInput{Title: in.Title, Type: in.Type, Class: in.Class, Urgency: in.Urgency, Priority: in.Priority, Channel: old.Channel}
 		have, err := s.FieldValues(ctx, a, id)
@@ -324,7 +334,7 @@ func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit
 		}
 		t.ActivityAt = a.Now
 		return nil
-	})
+	}
 }
 
 func watch(ctx context.Context, a *action.Action, id, user int64) error {

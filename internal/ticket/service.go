@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"bihuan/internal/action"
@@ -17,6 +16,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/job"
 	"bihuan/internal/journal"
 	"bihuan/internal/org"
 	"bihuan/internal/sla"
@@ -32,7 +32,8 @@ type Service struct {
 	clocks    *sla.Service
 	config    func(ctx context.Context, q db.Querier) (Config, error)
 	hooks     hooks
-	routes    atomic.Pointer[table]
+	people    People     // who asked for long work: see Equip
+	jobs      *job.Queue // nil: everything is done at once
 }
 
 // New returns the service and takes over the firing of clocks.
@@ -295,8 +296,6 @@ type Fact struct {
 	Clock         sla.Kind       `json:"clock,omitempty"`
 	Step          string         `json:"step,omitempty"`
 	Changes       []event.Change `json:"changes,omitempty"`
-	// Route is how routing came to department and person; nil when they were named.
-	Route *Decision `json:"route,omitempty"`
 }
 
 // fact describes t after a change; old is it before.
