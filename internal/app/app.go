@@ -166,6 +166,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	customers.AskApprovals(approvals)
 	customers.AskExportApprovals(approvals)
 	customers.Equip(organisation, files, queue)
+	tickets.Equip(organisation, queue)
 	organisation.AddWork(tickets.Work())
 	files.Authorize("ticket", tickets.MayRead)
 	files.Authorize(customer.FileOwner, customers.MayReadFile)
@@ -193,6 +194,8 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		Visitors: []string{"/portal/", "/c/"},
 		Unread:   func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
 		SetLang:  organisation.SetLang,
+		SetKeys:  organisation.SetKeys,
+		Jump:     "/tickets/jump",
 		Company:  func(ctx context.Context) string { c, _ := organisation.Company(ctx); return c.Name },
 	}
 	sessions := web.NewSessions(d, organisation, web.SessionConfig{Clock: o.Clock})
@@ -246,7 +249,7 @@ func (a *App) routes() {
 	ticketui.Routes(rt, besides)
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
-	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
+	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)
@@ -361,6 +364,8 @@ func (a *App) duties() {
 	a.privacyDuties()
 	a.Duties.Every("files", time.Hour, a.Files.Sweep)
 	a.Duties.Every("customer lists", time.Hour, a.Customers.SweepLists)
+	a.Duties.Every("put off", 20*time.Second, a.Tickets.Wake)
+	a.Duties.Every("bulk changes", 6*time.Hour, a.Tickets.SweepBulks)
 	a.Duties.Every("statistics", 6*time.Hour, a.DB.Statistics)
 	a.Duties.Every("data quality", time.Hour, a.Customers.CheckQuality)
 	a.Duties.Every("file content", 24*time.Hour, a.Files.SweepContent)

@@ -181,10 +181,8 @@ func TestPresence(t *testing.T) {
 	})
 	one, two, stranger := person(1, authz.Department, 10), person(2, authz.Department, 10), person(3, authz.Department, 20)
 	s, deaf := b.Subscribe(two), b.Subscribe(stranger)
-	beat := func(a authz.Actor, ticket int64, typing, gone bool) error {
-		return p.Beat(t.Context(), a, ticket, typing, gone)
-	}
-	if err := beat(one, 6, false, false); !fault.Is(err, fault.NotFound) {
+	beat := func(a authz.Actor, ticket int64, sign Sign) error { return p.Beat(t.Context(), a, ticket, sign) }
+	if err := beat(one, 6, Here); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a ticket out of sight: %v", err)
 	}
 	heard := func() string { return fmt.Sprint(s.Take()) }
@@ -194,14 +192,17 @@ func TestPresence(t *testing.T) {
 		who  string
 		told bool
 	}{
-		{"comes", func() error { return beat(one, 5, false, false) }, "[{1 u1 false}]", true},
-		{"stays", func() error { return beat(one, 5, false, false) }, "[{1 u1 false}]", false},
-		{"types", func() error { return beat(one, 5, true, false) }, "[{1 u1 true}]", true},
-		{"another comes", func() error { return beat(two, 5, false, false) }, "[{1 u1 true} {2 u2 false}]", true},
-		{"stops typing", func() error { c.Advance(typingFor); p.Expire(); return nil }, "[{1 u1 false} {2 u2 false}]", true},
-		{"nothing", func() error { p.Expire(); return nil }, "[{1 u1 false} {2 u2 false}]", false},
-		{"one leaves", func() error { return beat(one, 5, false, true) }, "[{2 u2 false}]", true},
-		{"leaves again", func() error { return beat(one, 5, false, true) }, "[{2 u2 false}]", false},
+		{"comes", func() error { return beat(one, 5, Here) }, "[{1 u1 false false}]", true},
+		{"stays", func() error { return beat(one, 5, Here) }, "[{1 u1 false false}]", false},
+		{"types", func() error { return beat(one, 5, Typing) }, "[{1 u1 true false}]", true},
+		{"another comes", func() error { return beat(two, 5, Here) }, "[{1 u1 true false} {2 u2 false false}]", true},
+		{"stops typing", func() error { c.Advance(typingFor); p.Expire(); return nil }, "[{1 u1 false false} {2 u2 false false}]", true},
+		{"nothing", func() error { p.Expire(); return nil }, "[{1 u1 false false} {2 u2 false false}]", false},
+		{"goes for tea", func() error { return beat(two, 5, Idle) }, "[{1 u1 false false} {2 u2 false true}]", true},
+		{"drinks it", func() error { return beat(two, 5, Idle) }, "[{1 u1 false false} {2 u2 false true}]", false},
+		{"is back", func() error { return beat(two, 5, Here) }, "[{1 u1 false false} {2 u2 false false}]", true},
+		{"one leaves", func() error { return beat(one, 5, Gone) }, "[{2 u2 false false}]", true},
+		{"leaves again", func() error { return beat(one, 5, Gone) }, "[{2 u2 false false}]", false},
 		{"the other falls silent", func() error { c.Advance(presentFor); p.Expire(); return nil }, "[]", true},
 	} {
 		if err := step.do(); err != nil {

@@ -32,6 +32,7 @@ type presenceRoom struct {
 type present struct {
 	name        string
 	seen, typed time.Time // seen: alive until; typed: typing until
+	idle        bool      // his page is open, he has not touched it for a while
 }
 
 // Who is one person at a ticket.
@@ -39,7 +40,19 @@ type Who struct {
 	ID     int64  `json:"id"`
 	Name   string `json:"name"`
 	Typing bool   `json:"typing,omitempty"`
+	Idle   bool   `json:"idle,omitempty"`
 }
+
+// Sign is what a page says about its reader.
+type Sign string
+
+// The signs.
+const (
+	Here   Sign = ""
+	Typing Sign = "typing"
+	Idle   Sign = "idle" // he has not touched the page for some minutes
+	Gone   Sign = "gone"
+)
 
 const (
 	presentFor = 50 * time.Second // a page says every 20 s that it is open
@@ -52,16 +65,21 @@ func NewPresence(b *Broker, c clock.Clock, look func(ctx context.Context, actor 
 	return &Presence{broker: b, clock: c, look: look, rooms: map[int64]*presenceRoom{}, wake: make(chan struct{}, 1)}
 }
 
-// Route adds POST /live/presence {ticket, typing, gone}. The answer is who is
+// Route adds POST /live/presence {ticket, typing, idle, gone}. The answer is who is
 // there: a page that has just been opened may not listen yet when the others are told.
 func (p *Presence) Route(rt *Router) {
 	rt.Handle("POST /live/presence", SignedIn, func(w http.ResponseWriter, r *Request) error {
 		f := r.Input()
-		id, typing, gone := f.ID("ticket"), f.Bool("typing"), f.Bool("gone")
+		id, sign := f.ID("ticket"), Here
+		for _, s := range []Sign{Idle, Typing, Gone} {
+			if f.Bool(string(s)) {
+				sign = s
+			}
+		}
 		if err := f.Err(); err != nil {
 			return err
 		}
-		if err := p.Beat(r.Context(), r.Actor, id, typing, gone); err != nil {
+		if err := p.Beat(r.Context(), r.Actor, id, sign); err != nil {
 			return err
 		}
 		return WriteJSON(w, http.StatusOK, p.At(id))
@@ -69,7 +87,8 @@ func (p *Presence) Route(rt *Router) {
 }
 
 // Beat says that actor has the ticket open, or has left it.
-func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, typing, gone bool) error {
+func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, sign Sign) error {
+	typing, gone := sign == Typing, sign == Gone
 	to, err := p.look(ctx, actor, ticketID)
 	if err != nil {
 		return err
@@ -91,13 +110,13 @@ func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, 
 			delete(p.rooms, ticketID)
 		}
 	} else {
-		who := &present{name: actor.Name, seen: now.Add(presentFor)}
+		who := &present{name: actor.Name, seen: now.Add(presentFor), idle: sign == Idle}
 		if typing {
 			who.typed = now.Add(typingFor)
 		}
 		room.people[actor.ID] = who
 	}
-	if known == gone || was != (typing && !gone) {
+	if known == gone || was != typing || known && before.idle != (sign == Idle) {
 		p.tell(ticketID, room, now)
 	}
 	select {
@@ -114,7 +133,7 @@ func (p *Presence) tell(ticketID int64, room *presenceRoom, now time.Time) {
 func (room *presenceRoom) list(now time.Time) []Who {
 	out := []Who{}
 	for id, w := range room.people {
-		out = append(out, Who{ID: id, Name: w.name, Typing: w.typed.After(now)})
+		out = append(out, Who{ID: id, Name: w.name, Typing: w.typed.After(now), Idle: w.idle})
 	}
 	slices.SortFunc(out, func(a, b Who) int { return int(a.ID - b.ID) })
 	return out

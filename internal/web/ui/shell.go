@@ -42,6 +42,8 @@ type Shell struct {
 	Company  func(ctx context.Context) string                                    // the company's name; the product's when nil
 	Unread   func(ctx context.Context, a authz.Actor) int                        // notifications not yet read
 	SetLang  func(ctx context.Context, a authz.Actor, l i18n.Lang) error         // keeps the language with the person
+	SetKeys  func(ctx context.Context, a authz.Actor, on bool) error             // keeps whether the person wants single-letter keys
+	Jump     string                                                              // address that finds records for the palette: [{id, label, note, href}] for ?q=
 	Visitors []string                                                            // first parts of the addresses that customers visit; the first of them is where they begin
 	Banner   func(ctx context.Context, a authz.Actor, l i18n.Lang) (text string) // a sentence on top of all pages: read-only, trial data
 }
@@ -86,6 +88,8 @@ type frameView struct {
 	Unread        string
 	Flash         *flashView
 	Banner        string
+	KeysOff       bool
+	Jump          string
 	Words         string
 	Palette       string
 	CSS, JS       []string
@@ -131,6 +135,7 @@ func (s *Shell) Routes(rt *web.Router, partsPerm authz.Permission) {
 		return nil
 	}, web.NoActor())
 	rt.Handle("POST /language", web.Public, s.setLanguage)
+	rt.Handle("POST /keys", web.SignedIn, s.setKeys)
 	rt.Handle("GET /notifications/bell", web.SignedIn, s.bell)
 	rt.Handle("GET /navigation/{key}", web.SignedIn, s.entry)
 	rt.Handle("GET /admin/parts", partsPerm, showParts)
@@ -146,6 +151,20 @@ func (s *Shell) setLanguage(w http.ResponseWriter, r *web.Request) error {
 	r.SetLang(w, l)
 	if s.SetLang != nil && r.Actor.Kind == authz.User {
 		if err := s.SetLang(r.Context(), r.Actor, l); err != nil {
+			return err
+		}
+	}
+	return r.SeeOther(w, "%s", web.SafeNext(f.Get("next"), "/"))
+}
+
+// setKeys keeps whether the person wants single-letter keys.
+func (s *Shell) setKeys(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	if err := f.Err(); err != nil {
+		return err
+	}
+	if s.SetKeys != nil {
+		if err := s.SetKeys(r.Context(), r.Actor, f.Bool("on")); err != nil {
 			return err
 		}
 	}
@@ -343,7 +362,7 @@ func (s *Shell) staff(r *web.Request, c Chrome, v *frameView) {
 	}
 	b, _ := json.Marshal(palette)
 	v.Palette = string(b)
-	v.Unread = s.unread(r)
+	v.Unread, v.KeysOff, v.Jump = s.unread(r), r.Actor.KeysOff, s.Jump
 	if s.Banner != nil {
 		v.Banner = s.Banner(r.Context(), r.Actor, r.Lang)
 	}
@@ -355,7 +374,7 @@ var words = func() map[i18n.Lang]string {
 	for _, l := range i18n.Langs {
 		w := map[string]string{}
 		for _, k := range []string{"over", "days", "lost", "back", "leave", "copied", "uploading", "uploaded", "upload_failed", "remove",
-			"typing", "viewing", "saved", "draft", "failed", "none", "no_match", "confirm"} {
+			"typing", "viewing", "idle", "saved", "draft", "failed", "none", "no_match", "confirm"} {
 			w[k] = i18n.T(l, "ui.js."+k)
 		}
 		w["cancel"], w["t_min"], w["t_hour"] = i18n.T(l, "ui.cancel"), i18n.T(l, "ui.time.ago.minutes"), i18n.T(l, "ui.time.ago.hours")

@@ -194,6 +194,8 @@ on('keydown', e => {
   const stars = e.target.closest?.('.rating');
   if (stars && k >= '1' && k <= '5') { const r = $(`input[value="${k}"]`, stars); r.checked = true; r.focus(); r.dispatchEvent(new Event('change', { bubbles: true })); return; }
   if (typingIn(e.target) || e.target.closest?.('dialog, [popover]')) return;
+  if (k == 'Enter' && e.target == body) { const c = $('[data-cursor]'); (c?.matches('a') ? c : c && $('a', c))?.click(); return; }
+  if (body.dataset.keys == 'off') return;
   if (afterG && Date.now() - afterG < 1500) {
     afterG = 0;
     const go = entries().find(n => n.k && n.k.toLowerCase() == k.toLowerCase());
@@ -203,7 +205,6 @@ on('keydown', e => {
   if (k == '?') { e.preventDefault(); help(); return; }
   if (k == '/') { const s = $('main [type=search]'); if (s) { e.preventDefault(); s.focus(); s.select(); } return; }
   if (k == 'j' || k == 'k') { move(k == 'j' ? 1 : -1); return; }
-  if (k == 'Enter' && e.target == body) { const c = $('[data-cursor]'); (c?.matches('a') ? c : c && $('a', c))?.click(); return; }
   if (k.length == 1) { const b = $$(`[data-key="${CSS.escape(k.toLowerCase())}"]`).find(b => reachable(b) && !b.disabled); if (b) { e.preventDefault(); b.matches('input:not([type=radio], [type=checkbox]), textarea, select') ? b.focus() : b.click(); } }
 });
 // what is on the screen, or in a menu that could be opened there
@@ -221,39 +222,57 @@ function move(step) {
 function help() {
   const d = $('#keys');
   if (!d) return;
-  $('#page-keys').replaceChildren(el('dl', { className: 'keys' }, ...$$('[data-key]').filter(reachable).map(b =>
-    el('div', {}, el('dt', {}, el('kbd', { textContent: b.dataset.key.toUpperCase() })), el('dd', { textContent: b.title || b.ariaLabel || b.textContent.trim() })))));
+  const had = new Set(), row = (k, l) => had.has(k + l) || !had.add(k + l) ? '' : el('div', {}, el('dt', {}, el('kbd', { textContent: k })), el('dd', { textContent: l }));
+  $('#page-keys').replaceChildren(el('dl', { className: 'keys' }, ...$$('[data-key]').filter(reachable).map(b => row(b.dataset.key.toUpperCase(), (b.title || b.ariaLabel || b.textContent).trim().replace(/ \([A-Z.]\)$/, ''))), ...$$('[data-keysay]').map(b => row(b.dataset.keysay, b.title))));
   show(d);
 }
 const entries = () => parse(body.dataset.palette, []) || [];
+// The palette: what can be done on this page with its key, where one can go, and records found by number or words.
+const doable = () => {
+  const had = new Set();
+  return $$('main [data-key], main .menu[popover] :is(a, button), [data-help], [data-theme-toggle], [data-print]').filter(b => (reachable(b) || b.matches('[data-help], [data-theme-toggle]')) && !b.disabled && !b.closest('.queue .rows, #tabs, dialog')).map(b => {
+    const kbd = $('kbd', b)?.textContent || '', l = (b.title || b.ariaLabel || b.textContent.replace(kbd, '')).trim().replace(/ \([A-Z]\)$/, '');
+    return { l, s: (b.dataset.key || kbd).toUpperCase(), run: () => b.matches('input:not([type=radio], [type=checkbox]), textarea, select') ? b.focus() : b.click() };
+  }).filter(x => x.l && !had.has(x.l) && had.add(x.l));
+};
 function palette() {
   const d = $('#palette');
   if (!d) return;
-  const input = $('input', d), list = $('ul', d);
-  let at = 0, found = [];
+  const input = $('input', d), list = $('ul', d), here = doable();
+  const go = entries().map(n => ({ l: n.l, h: n.h, s: n.k && 'G ' + n.k.toUpperCase() }));
+  let at = 0, found = [], records = [], asked = 0, timer;
+  const fits = (n, q) => !q || q.split(/\s+/).every(w => n.l.toLowerCase().includes(w) || n.h?.includes(w));
+  const run = n => { d.close(); if (n.run) n.run(); else if (n.h != location.pathname + location.search) location.href = n.h; };
   const draw = () => {
-    const q = input.value.trim().toLowerCase();
-    found = entries().filter(n => !q || n.l.toLowerCase().includes(q) || n.h.includes(q));
+    const q = input.value.trim().toLowerCase(), first = /\d{3}/.test(q);
+    found = [...here, ...go].filter(n => fits(n, q));
+    found = first || !q ? [...records, ...found] : [...found, ...records];
     at = Math.max(0, Math.min(at, found.length - 1));
     list.replaceChildren(...found.map((n, i) => {
-      const li = el('li', { role: 'option', id: 'p-' + i, textContent: n.l }, n.k ? el('kbd', { textContent: 'G ' + n.k.toUpperCase() }) : '');
+      const li = el('li', { role: 'option', id: 'p-' + i }, el('span', { className: 'clip', textContent: n.l }), n.n ? el('small', { textContent: n.n }) : '', n.s ? el('kbd', { textContent: n.s }) : '');
       li.setAttribute('aria-selected', i == at);
-      li.onclick = () => { location.href = n.h; };
+      li.onclick = () => run(n);
       return li;
     }));
     if (!found.length) { const li = el('li', { className: 'none', role: 'option', textContent: say('none') }); li.setAttribute('aria-disabled', true); list.append(li); }
     input.setAttribute('aria-activedescendant', found.length ? 'p-' + at : '');
     $('#p-' + at)?.scrollIntoView({ block: 'nearest' });
   };
+  const look = () => {
+    if (!body.dataset.jump) return;
+    const n = ++asked, u = new URL(body.dataset.jump, location.href);
+    u.searchParams.set('q', input.value.trim());
+    fetch(u, { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : []).then(rs => { if (n == asked && d.open) { records = rs.map(r => ({ l: r.label, n: r.note, h: r.href })); draw(); } }).catch(() => {});
+  };
   input.value = '';
-  input.oninput = () => { at = 0; draw(); };
+  input.oninput = () => { at = 0; records = []; draw(); clearTimeout(timer); timer = setTimeout(look, 150); };
   input.onkeydown = e => {
     if (composing(e)) return;
     if (e.key == 'ArrowDown' || e.key == 'ArrowUp') { e.preventDefault(); at += e.key == 'ArrowDown' ? 1 : -1; draw(); }
     if (e.key == 'Escape') { e.preventDefault(); d.close(); } // a search field would only empty itself
-    if (e.key == 'Enter' && found[at]) location.href = found[at].h;
+    if (e.key == 'Enter' && found[at]) { e.preventDefault(); run(found[at]); }
   };
-  draw(); show(d);
+  draw(); show(d); look();
 }
 
 // Forms
@@ -301,7 +320,7 @@ on('change', e => {
   if (t.matches('[type=file]') && t.files.length && zone(t)) { send(zone(t), [...t.files]); t.value = ''; }
 });
 function counts(f) {
-  if (!f) return;
+  if (!f || f.matches('[data-own]')) return;
   const n = $$('tbody :checked, .rows :checked', f).length;
   $$('[data-bulk]', f).forEach(b => { b.hidden = !n; });
   $$('[data-checked]', f).forEach(b => { b.textContent = n; });
@@ -470,17 +489,19 @@ on('htmx:after:request', e => { // lists are morphed, whether the answer is the 
   ctx.swap = x.id && first.includes(` id="${x.id}"`) ? 'outerMorph' : 'innerMorph';
 });
 
-// Presence: who looks at a ticket, who is typing there.
-let room = 0, typed = 0, beaten = 0;
+// Presence: who looks at a ticket, who is typing there, whose page is open while he does something else.
+let room = 0, typed = 0, beaten = 0, touched = Date.now(), idle = false;
 const say2 = (id, more) => post('/live/presence', new URLSearchParams({ ticket: id, ...more }), true).catch(() => {});
 function beat(typing) {
-  const x = $('[data-presence]'), id = +(x?.dataset.presence.split(':')[1] || 0), now = Date.now();
+  const x = $('[data-presence]'), id = +(x?.dataset.presence.split(':')[1] || 0), now = Date.now(), was = idle;
+  idle = now - touched > 120000;
   if (id != room) { if (room) say2(room, { gone: 1 }); room = id; beaten = typed = 0; }
   if (!id || doc.hidden) return;
-  if (typing) { if (now - typed < 3000) return; typed = now; } else if (now - beaten < 19000) return;
+  if (typing) { if (now - typed < 3000) return; typed = now; } else if (now - beaten < 19000 && idle == was) return;
   beaten = now;
-  say2(id, typing ? { typing: 1 } : {}).then(r => r?.ok ? r.json() : 0).then(d => { if (d && id == room) presence({ id, d }); }).catch(() => {});
+  say2(id, typing ? { typing: 1 } : idle ? { idle: 1 } : {}).then(r => r?.ok ? r.json() : 0).then(d => { if (d && id == room) presence({ id, d }); }).catch(() => {});
 }
+for (const t of ['pointerdown', 'pointermove', 'keydown', 'wheel']) on(t, () => { touched = Date.now(); if (idle) beat(); }, { passive: true, capture: true });
 function leave() { if (room) navigator.sendBeacon('/live/presence', new URLSearchParams({ ticket: room, gone: 1 })); room = 0; }
 setInterval(beat, 20000);
 function presence(m) {
@@ -488,7 +509,13 @@ function presence(m) {
   const names = f => others.filter(f).map(w => w.name).join('、');
   const t = names(w => w.typing), v = names(() => true);
   $$(`[data-present="${+m.id}"]`).forEach(x => { x.textContent = t ? say('typing', t) : v ? say('viewing', v) : ''; });
+  $$(`[data-here="${+m.id}"]`).forEach(x => x.replaceChildren(...others.slice(0, 5).map(w => {
+    const text = say(w.typing ? 'typing' : w.idle ? 'idle' : 'viewing', w.name), c = el('span', { className: 'who' + (w.idle ? ' idle' : w.typing ? ' typing' : ''), textContent: w.name.slice(0, 1), title: text, role: 'img', ariaLabel: text });
+    return c;
+  })));
+  seats.set(+m.id, m);
 }
+const seats = new Map(); // what was last heard, for a head that is drawn again
 
 // Failures of requests the script sends
 on('htmx:error', e => { if (!isLive(e.detail.ctx || {})) toast(say('failed'), 'red'); });
@@ -505,9 +532,10 @@ function fresh() {
   for (const x of $$('[data-bottom]')) if (!seen.has(x)) { seen.add(x); x.scrollTop = x.scrollHeight; }
   for (const d of $$('dialog[data-open-now]')) if (!seen.has(d)) { seen.add(d); show(d); }
   for (const f of $$('form')) if (!seen.has(f)) { seen.add(f); when(f); counts(f); }
+  for (const x of $$('[data-here]:empty')) { const m = seats.get(+x.dataset.here); if (m) presence(m); }
   beat(); fade();
 }
 on('htmx:after:swap', fresh);
 fresh();
-window.bihuan = { toast, say, ask };
+window.bihuan = { toast, say, ask, show, copy };
 })();
