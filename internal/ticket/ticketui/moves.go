@@ -206,6 +206,7 @@ type editView struct {
 	Action string
 	Back   string
 	Stale  bool
+	Theirs []theirs     // what differs from what he wants, when somebody else was faster
 	Fields []ui.Control // the company's own
 
 	Types, Classes, Categories, Urgencies, Priorities []ui.Option
@@ -293,6 +294,9 @@ func (p *pages) edit(w http.ResponseWriter, r *web.Request) error {
 		if fe, ok := fault.As(err); ok && fe.Key == "ticket.changed_meanwhile" {
 			v.Stale = true
 			f.Set("version", fresh.Version)
+			if v.Theirs, verr = p.differing(r, fresh, f, v); verr != nil {
+				return verr
+			}
 		}
 		if r.IsFragment() {
 			return editPage.InvalidFragment(w, r, err, f, "dialog", v)

@@ -30,7 +30,7 @@ import (
 //go:embed *.html *.css *.js
 var files embed.FS
 
-var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js")
+var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js")
 
 // The colours of levels and of what clocks say.
 var _, _, _, _, _ = ui.SetTone("normal", "gray"), ui.SetTone("vip", "violet"), ui.SetTone("strategic", "amber"), ui.SetTone("running", "blue"), ui.SetTone("stopped", "gray")
@@ -85,7 +85,6 @@ type pages struct {
 // needs depends on the verb and on who the person is to the ticket, and the
 // room's table decides.
 func Routes(rt *web.Router, rooms Rooms) {
-	rooms.Panels = append([]Panel{whyPanel}, rooms.Panels...)
 	p := &pages{Rooms: rooms}
 	upload := web.MaxBody(rooms.Files.MaxBytes() + 1<<20)
 	rt.Handle("GET  /tickets", ticket.PermView, p.list)
@@ -104,12 +103,12 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/draft", ticket.PermNote, p.saveDraft)
 	rt.Handle("GET  /tickets/{number}/moves/{verb}", ticket.PermView, p.showMove)
 	rt.Handle("POST /tickets/{number}/moves/{verb}", ticket.PermView, p.move, upload)
-	rt.Handle("GET  /tickets/{number}/routing", ticket.PermView, p.showWhy)
 	rt.Handle("GET  /tickets/{number}/edit", ticket.PermEdit, p.showEdit)
 	rt.Handle("POST /tickets/{number}/edit", ticket.PermEdit, p.edit)
 	rt.Handle("POST /tickets/{number}/told", ticket.PermNote, p.told)
 	rt.Handle("POST /tickets/{number}/watch", ticket.PermView, p.watch)
 	rt.Handle("POST /tickets/{number}/contacts/{contact}/values", customer.PermReveal, p.reveal)
+	p.deskRoutes(rt)
 	rt.Handle("GET  /desk", ticket.PermSupervise, p.desk)
 	rt.Handle("POST /files", ticket.PermNote, p.upload, upload, web.JSON())
 	rt.Handle("GET  /files/{id}", web.SignedIn, p.download, web.Slow(10*time.Minute))
@@ -127,7 +126,7 @@ var Actions = []ui.Nav{{Key: "tickets", Href: "/tickets/new", Icon: "plus", Labe
 // chrome is the frame of the workspace; a phone shows the ticket when one is
 // open.
 func chrome(r *web.Request, title string, open bool) ui.Chrome {
-	c := ui.Chrome{Title: title, Nav: "tickets", Class: "ws", Assets: []string{"ticketui.css", "ticketui.js"}}
+	c := ui.Chrome{Title: title, Nav: "tickets", Class: "ws", Assets: []string{"ticketui.css", "desk.css", "ticketui.js", "desk.js"}}
 	if open {
 		c.Class = "ws open"
 	}
@@ -136,7 +135,7 @@ func chrome(r *web.Request, title string, open bool) ui.Chrome {
 
 // sheet is the frame of a page of its own.
 func sheet(r *web.Request, title string, crumbs ...ui.Crumb) ui.Chrome {
-	return ui.Chrome{Title: title, Nav: "tickets", Assets: []string{"ticketui.css", "ticketui.js"},
+	return ui.Chrome{Title: title, Nav: "tickets", Assets: []string{"ticketui.css", "desk.css", "ticketui.js"},
 		Crumbs: append([]ui.Crumb{{Label: r.T("ticket.nav"), Href: "/tickets"}}, append(crumbs, ui.Crumb{Label: title})...)}
 }
 

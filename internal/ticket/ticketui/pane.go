@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/field/fieldui"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
@@ -106,7 +107,7 @@ var order = []ticket.Verb{ticket.Acknowledge, ticket.Take, ticket.RequestConfirm
 
 var looks = map[ticket.Verb]struct{ icon, key string }{
 	ticket.Acknowledge: {"ok", "a"}, ticket.Take: {"ok", "t"}, ticket.RequestConfirmation: {"ok", "c"}, ticket.Answer: {"message", "y"}, ticket.Confirm: {"ok", "y"},
-	ticket.Assign: {"user", "s"}, ticket.Reassign: {"transfer", "s"}, ticket.Ask: {"help", "q"}, ticket.RequestHelp: {"subtask", "h"}, ticket.Dispute: {"thumb-down", "x"},
+	ticket.Assign: {"user", "s"}, ticket.Reassign: {"transfer", "s"}, ticket.Ask: {"help", "q"}, ticket.RequestHelp: {"subtask", "h"}, ticket.Dispute: {"thumb-down", "b"},
 	ticket.Resume: {"play", "u"}, ticket.Decline: {"undo", "d"}, ticket.Withdraw: {"undo", "u"}, ticket.Close: {"archive", "z"}, ticket.Reopen: {"refresh", "o"}, ticket.Cancel: {"x", ""},
 }
 
@@ -168,7 +169,9 @@ type side struct {
 	Parent    *ticket.Ticket // nil: out of scope or none
 	IsChild   bool
 	Links     []ticket.Link
-	Fields    []ui.Fact // the company's own
+	Fields    []ownField // the company's own
+	Checks    []ticket.Check
+	CheckDone int
 	Watchers  []string
 	Ratings   []ticket.Rating
 	CanOpen   bool // the customer's own page
@@ -248,7 +251,7 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 		}
 	}
 	live := t.State != ticket.Closed && t.State != ticket.Cancelled
-	v.CanEdit = live && r.Actor.Can(ticket.PermEdit) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermEdit)))
+	v.CanEdit = canEdit(r, t)
 	v.CanWrite = r.Actor.Can(ticket.PermNote)
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
 	v.CanReveal = mayReveal(r, t)
@@ -380,24 +383,64 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 	if err != nil {
 		return err
 	}
-	s.Fields = fieldui.Facts(r.Lang, defs, have)
+	s.Fields = ownFields(r.Lang, defs, have, t.Type, v.CanEdit)
+	if s.Checks, err = ticket.Checks(ctx, q, t.ID); err != nil {
+		return err
+	}
+	for _, c := range s.Checks {
+		if !c.DoneAt.IsZero() {
+			s.CheckDone++
+		}
+	}
 	if t.Rating > 0 || t.Round > 1 {
 		if s.Ratings, err = ticket.Ratings(ctx, q, t.ID); err != nil {
 			return err
 		}
 	}
-	if t.CategoryID != 0 {
-		cs, err := ticket.Categories(ctx, q)
-		if err != nil {
-			return err
+	v.Category, err = p.categoryName(r, t.CategoryID)
+	return err
+}
+
+// ownField is one of the company's own fields as it stands beside a ticket.
+type ownField struct {
+	Name              string // of its form; "" when it cannot be changed
+	Label, Text, Link string
+}
+
+// emptyFields is how many fields that hold nothing are offered to be filled in
+// where they stand; of more the form of the whole ticket shows all.
+const emptyFields = 8
+
+// ownFields are those that belong to the type of the ticket. What is empty is
+// there only to be filled in.
+func ownFields(l i18n.Lang, defs []field.Def, have map[int64]field.Value, typ string, edit bool) (out []ownField) {
+	empty := 0
+	for _, d := range defs {
+		v := have[d.ID]
+		if v.Empty() && (!edit || !d.Applies(typ)) {
+			continue
 		}
-		for _, c := range cs {
-			if c.ID == t.CategoryID {
-				v.Category = c.Name
+		if v.Empty() {
+			if empty++; empty > emptyFields {
+				continue
 			}
 		}
+		x := ownField{Label: d.Label, Text: v.Text(l)}
+		if edit && d.Applies(typ) {
+			x.Name = d.Name()
+		}
+		if d.Kind == field.Link {
+			x.Link = v.Raw()
+		}
+		out = append(out, x)
 	}
-	return nil
+	return out
+}
+
+// factsOf are the company's own fields of ticket id in words.
+func (p *pages) factsOf(r *web.Request, id int64) ([]ui.Fact, error) {
+	defs, have, err := p.fields(r, id)
+	return fieldui.Facts(r.Lang, defs, have), err
 }
 
 // timeline is a stretch of what was said and done.
@@ -578,6 +621,11 @@ func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
 		if err != nil {
 			return err
 		}
+		if n := entryOf(r); n > 0 {
+			if v.Timeline, err = p.timelineOf(r, t, place{Around: n}); err != nil {
+				return err
+			}
+		}
 		return workspacePage.Fragment(w, r, "opened", workspace{Pane: v}, ui.Into("customer", "#cust", "innerHTML"))
 	}
 	return p.renderTicket(w, r, t, nil)
@@ -600,6 +648,18 @@ func (p *pages) renderTicket(w http.ResponseWriter, r *web.Request, t ticket.Tic
 			if i+1 < len(ws.Queue.Rows) {
 				ws.Pane.Next = ws.Queue.Rows[i+1].Href
 			}
+		}
+	}
+	if !slices.ContainsFunc(ws.Queue.Rows, func(x row) bool { return x.ID == t.ID }) { // it stands elsewhere in the list
+		prev, next, err := p.Tickets.Beside(r.Context(), ticket.View(r.Actor), s.filter, t)
+		if err != nil {
+			return err
+		}
+		if prev != "" {
+			ws.Pane.Prev = address("/tickets/"+prev, s.keep)
+		}
+		if next != "" {
+			ws.Pane.Next = address("/tickets/"+next, s.keep)
 		}
 	}
 	if n := entryOf(r); n > 0 {
@@ -758,15 +818,24 @@ func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v := clocksView{T: t}
+	v, card := clocksView{T: t}, r.URL.Query().Has("card") // what hovers over a countdown says no more than how each stands
 	for _, c := range slices.Backward(cs) {
 		l := lineOf(c, r.Now())
+		if card {
+			if c.Round == t.Round {
+				v.Clocks = append(v.Clocks, l)
+			}
+			continue
+		}
 		if l.Segments, err = sla.Segments(ctx, q, c.ID); err != nil {
 			return err
 		}
 		v.Clocks = append(v.Clocks, l)
 	}
 	if r.IsFragment() {
+		if card {
+			return clocksPage.Fragment(w, r, "card", v)
+		}
 		return clocksPage.Fragment(w, r, "clocks", v)
 	}
 	return clocksPage.Render(w, r, sheet(r, r.T("ticket.clocks.title"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
@@ -22,6 +23,9 @@ type workspace struct {
 	Queue     queue
 	Form      *web.Form // search and filter, as they were typed
 	Pane      *pane     // the ticket that is open; nil: none
+	Tabs      tabsView  // the tickets he has open
+	Bulk      bool      // he may do something with many at once
+	Drag      bool      // and give them to somebody by dragging
 	CanCreate bool
 	untouched bool // nothing in the filter is set
 
@@ -106,6 +110,7 @@ type queue struct {
 	Next        string // address of what follows; "" at the end
 	Sort        ticket.Sort
 	Sorts       []sortLink
+	Keeps       string // name of the view whose order can be kept as the reader's own; "" it is kept
 	Rows        []row
 }
 
@@ -118,7 +123,12 @@ type row struct {
 	ticket.Row
 	Href    string
 	Current bool
+	Over    bool  // he had put it off, and it is back
+	Until   int64 // he has put it off until then, µs
 }
+
+// PutOff is until when the ticket is put off.
+func (r row) PutOff() time.Time { return db.FromMicros(r.Until) }
 
 // selection is what the address says about the queue.
 type selection struct {
@@ -130,6 +140,15 @@ type selection struct {
 	name   string
 	keep   url.Values // what links carry along
 	narrow bool
+	orders map[string]ticket.Sort // those the reader has chosen
+}
+
+// orderKey names the view whose order is meant.
+func orderKey(s selection) string {
+	if s.own != 0 {
+		return id(s.own)
+	}
+	return s.view
 }
 
 // narrowing are the fields of the filter panel.
@@ -222,6 +241,12 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 	if s.filter.Sort != "" {
 		s.keep.Set("sort", string(s.filter.Sort))
 	}
+	if s.orders, err = p.Tickets.Orders(r.Context(), r.Actor); err != nil {
+		return s, err
+	}
+	if s.filter.Sort == "" && s.filter.Text == "" {
+		s.filter.Sort = s.orders[orderKey(s)]
+	}
 	if err := f.Err(); err != nil {
 		f.Explain(err)
 	}
@@ -295,9 +320,12 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 	tail := address("", s.keep)
 	q.Rows = make([]row, len(page.Rows))
 	for i, x := range page.Rows {
-		q.Rows[i] = row{x, "/tickets/" + x.Number + tail, x.Number == open}
+		q.Rows[i] = row{Row: x, Href: "/tickets/" + x.Number + tail, Current: x.Number == open}
 	}
-	return q, nil
+	if key := orderKey(s); s.filter.Sort != "" && s.orders[key] != s.filter.Sort {
+		q.Keeps = key
+	}
+	return q, p.snoozed(r, q.Rows)
 }
 
 // groups are the views with their live counts, and the count of the list shown;
@@ -400,6 +428,7 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 		return ws, s, err
 	}
 	ws.Form, ws.CanCreate = s.form, r.Actor.Can(ticket.PermCreate)
+	ws.Bulk, ws.Drag = len(ticket.BulkKinds(r.Actor)) > 0, r.Actor.Can(ticket.PermAssign)
 	if ws.Queue, err = p.queueOf(r, s, open); err != nil {
 		return ws, s, err
 	}
@@ -414,6 +443,9 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	}
 	if !whole {
 		return ws, s, nil
+	}
+	if ws.Tabs, err = p.tabsOf(r, open, s.keep); err != nil {
+		return ws, s, err
 	}
 	ws.untouched = !s.narrow && s.own == 0 && len(s.form.Errors) == 0
 	ws.Types, ws.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)

@@ -7,17 +7,30 @@ const el = (tag, props = {}, ...kids) => { const e = Object.assign(doc.createEle
 
 // The row of the open ticket is lit at once; going on follows the rows as they stand.
 function light(row) { $$('.queue .row[aria-current]').forEach(r => r.removeAttribute('aria-current')); row?.setAttribute('aria-current', 'true'); row?.scrollIntoView({ block: 'nearest' }); }
-function step(by) {
+async function step(by) { // also over the end of what is loaded, and from a ticket whose row is elsewhere
   const rows = $$('.queue .row'), i = rows.findIndex(r => r.matches('[aria-current]'));
-  const next = i < 0 ? (by > 0 ? rows[0] : null) : rows[i + by];
+  let next = i < 0 ? null : rows[i + by];
+  if (i >= 0 && !next && by > 0) {
+    const more = $('#more a');
+    if (!more) return;
+    more.click();
+    for (let n = 0; n < 100 && !next; n++) { await new Promise(r => setTimeout(r, 50)); next = $$('.queue .row')[i + 1]; }
+  }
+  if (!next && i < 0) {
+    const n = location.pathname.match(/^\/tickets\/([^/]+)$/);
+    if (!n) return rows[by > 0 ? 0 : rows.length - 1]?.click();
+    const r = await fetch('/tickets/' + n[1] + '/beside' + location.search, { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : {}).catch(() => ({}));
+    const to = by > 0 ? r.next : r.prev;
+    if (to) location.href = to;
+    return;
+  }
   next?.click();
-  return !!next;
 }
 on('click', e => {
   const hit = s => e.target.closest?.(s);
   let x;
   if ((x = hit('.queue .row')) && !e.ctrlKey && !e.metaKey) light(x);
-  if ((x = hit('[data-step]')) && $('.queue .row[aria-current]')) { e.preventDefault(); step(+x.dataset.step); }
+  if ((x = hit('[data-step]')) && (x.tagName != 'A' || $('.queue .row[aria-current]'))) { e.preventDefault(); step(+x.dataset.step); }
   if ((x = hit('.views .view')) && !e.ctrlKey && !e.metaKey) $$('.views .view').forEach(v => v == x ? v.setAttribute('aria-current', 'true') : v.removeAttribute('aria-current'));
   if ((x = hit('[data-remove]'))) { const f = x.form; x.closest('li').remove(); f?.dispatchEvent(new Event('input', { bubbles: true })); }
   if ((x = hit('[data-write]')) && !(e.detail == 0 && doc.activeElement == x)) write(x);
@@ -45,7 +58,12 @@ on('ticket:written', () => setTimeout(() => { // what was sent is in sight, and 
   if (t) t.scrollTop = t.scrollHeight;
   if (r && (!doc.activeElement || doc.activeElement == doc.body)) write(r);
 }, 50));
-function entry() { const at = location.hash.match(/^#e\d+$/) && $(location.hash); at?.scrollIntoView({ block: 'center' }); }
+function entry() { // the entry an address leads to is in sight, and marked
+  const n = location.hash.match(/^#e(\d+)$/)?.[1] || new URLSearchParams(location.search).get('entry'), at = n && doc.getElementById('e' + n);
+  if (at) { at.scrollIntoView({ block: 'center' }); at.classList.add('meant'); }
+  else if (location.hash.match(/^#e\d+$/)) location.href = location.pathname + '?entry=' + n + '#e' + n; // it is older than what is shown
+}
+addEventListener('hashchange', entry);
 addEventListener('load', () => { entry(); $('.views [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }); $('.queue .row[aria-current]')?.scrollIntoView({ block: 'nearest' }); });
 
 // Mentions: @ and the beginning of a name, or its pinyin initials, in a note.

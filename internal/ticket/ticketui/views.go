@@ -15,12 +15,13 @@ var (
 	workspacePage = ui.NewPage[workspace](files, "workspace.html").Sample(
 		workspace{CanCreate: true, Groups: []viewGroup{{Title: "x", Views: []viewLink{{Href: "/tickets", Icon: "user", Name: "x", Count: "99+", Alert: true, Current: true}, {Href: "/x", Icon: "star", Name: "y", Count: "1", Saved: 3}}}},
 			Queue: queue{Title: "x", Count: "2", Self: "/tickets", Next: "/tickets?after=x", Sort: ticket.ByDue, Narrowed: true, Sorts: []sortLink{{"x", "/x", true}},
-				Rows: []row{{sampleRow, "/tickets/x", true}, {ticket.Row{ID: 9, Priority: "low", CustomerLevel: "normal", State: ticket.Closed, ActivityAt: sampleTime}, "/x", false}}}, Pane: samplePane(true)},
+				Keeps: "mine", Rows: []row{{Row: sampleRow, Href: "/tickets/x", Current: true, Over: true}, {Row: ticket.Row{ID: 9, Priority: "low", CustomerLevel: "normal", State: ticket.Closed, ActivityAt: sampleTime}, Href: "/x", Until: 1}}}, Pane: samplePane(true), Bulk: true, Drag: true,
+			Tabs: tabsView{Live: "ticket:7", Tabs: []tabView{{ticket.Tab{Brief: ticket.Brief{ID: 7, Number: "T7", Title: "x", State: ticket.Pending}, Priority: "low", Fresh: true}, "/x", false}, {ticket.Tab{Brief: ticket.Brief{ID: 8, Number: "T8", Title: "y", State: ticket.Closed}, Priority: "high"}, "/y", true}}}},
 		workspace{Queue: queue{Sort: ticket.ByDue, Narrowed: true}, Pane: samplePane(false)})
 	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
 	revealPage = ui.NewPage[revealView](files, "reveal.html").Sample(revealView{Clear: "x", Field: "phone"}, revealView{Ask: true, Masked: "x", Field: "phone"})
 	movePage   = ui.NewPage[moveView](files, "move.html").Sample(sampleMoves()...)
-	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "money", When: "type=other"}}, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
+	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, Theirs: []theirs{{Name: "title", Label: "x", Now: "x", Mine: "y", Value: "x"}}, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "money", When: "type=other"}}, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
 	newPage    = ui.NewPage[newView](files, "new.html").Sample(
 		newView{CanNew: true, CanFind: true, Follows: "x", Known: &customer.Customer{Name: "x", Level: customer.VIP}, Open: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Contacts: []ui.Option{{Value: "1", Label: "x"}},
 			Matches: []customer.Match{{Customer: customer.Ref{ID: 1, Name: "x"}, Matched: []string{"phone"}}, {Department: "x", Matched: []string{"uscc"}}}, Uploads: []uploaded{{1, "x"}}})
@@ -58,6 +59,7 @@ func samplePane(open bool) *pane {
 	v.Composer = composer{Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: []uploaded{{1, "x"}}, Vague: []string{"x"}}
 	v.Side2 = side{Customer: customer.Customer{Name: "x", Type: customer.Company, Ratings: 2, RatingSum: 9, USCC: "x", Tags: []customer.Tag{{Name: "x", Colour: "red"}}}, CanOpen: true,
 		Contact: customer.Contact{ID: 1, Name: "x", Position: "x", Phone: "x", Email: "x", Wechat: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x", URL: to("/x", "action")}}, Others: []other{{Contact: customer.Contact{ID: 2, Name: "y", Phone: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x"}}}}, Recent: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Children: []ticket.Row{sampleRow},
+		Fields: []ownField{{"fields.x", "x", "x", ""}, {"", "y", "y", "http://x"}, {"fields.z", "z", "", ""}}, Checks: []ticket.Check{{ID: 1, Body: "x", DoneAt: sampleTime, DoneBy: "x"}, {ID: 2, Body: "y"}}, CheckDone: 1,
 		Parent: &t, IsChild: true, Links: []ticket.Link{{Kind: "related", Row: sampleRow}}, Watchers: []string{"x"}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Via: "link", Comment: "x"}, {Round: 2, Via: "phone"}}}
 	return v
 }
