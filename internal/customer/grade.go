@@ -154,7 +154,7 @@ func budget(s string) int64 {
 // them.
 func (s *Service) facts(ctx context.Context, q db.Querier, months int, now time.Time, ids []int64) (map[int64]*gradeFacts, error) {
 	out := make(map[int64]*gradeFacts, len(ids))
-	each := func(query string, scan func(rows *sql.Rows) error) error {
+	each := func(query string, scan func(rows db.Rows) error) error {
 		return db.EachIn(ids, func(in string, args []any) error {
 			rows, err := q.Query(ctx, strings.ReplaceAll(query, "(?)", "("+in+")"), args...)
 			if err != nil {
@@ -173,7 +173,7 @@ func (s *Service) facts(ctx context.Context, q db.Querier, months int, now time.
 		SELECT c.id, c.type, c.level, c.grade, c.department_id, c.owner_id, c.ratings, c.rating_sum, c.activity_at, c.parent_id,
 		       COALESCE(g.grade, ''), COALESCE(g.score, 0), COALESCE(g.reasons, ''), COALESCE(g.kept, ''), COALESCE(g.differs, 0), COALESCE(g.department_id, 0), COALESCE(g.owner_id, 0)
 		FROM   customers c LEFT JOIN grade_suggestions g ON g.customer_id = c.id
-		WHERE  c.id IN (?) AND c.gone = 0`, func(rows *sql.Rows) error {
+		WHERE  c.id IN (?) AND c.gone = 0`, func(rows db.Rows) error {
 		var f gradeFacts
 		var activity, differs int64
 		err := rows.Scan(&f.id, (*string)(&f.typ), (*string)(&f.level), &f.grade, &f.department, &f.owner, &f.ratings, &f.stars, &activity, &f.parent,
@@ -183,7 +183,7 @@ func (s *Service) facts(ctx context.Context, q db.Querier, months int, now time.
 		return err
 	})
 	if err == nil {
-		err = each(`SELECT customer_id, COUNT(*) FROM contacts WHERE active = 1 AND customer_id IN (?) GROUP BY customer_id`, func(rows *sql.Rows) error {
+		err = each(`SELECT customer_id, COUNT(*) FROM contacts WHERE active = 1 AND customer_id IN (?) GROUP BY customer_id`, func(rows db.Rows) error {
 			var id int64
 			var n int
 			err := rows.Scan(&id, &n)
@@ -194,7 +194,7 @@ func (s *Service) facts(ctx context.Context, q db.Querier, months int, now time.
 		})
 	}
 	if err == nil {
-		err = each(`SELECT parent_id, COUNT(*) FROM customers WHERE parent_id > 0 AND parent_id IN (?) AND gone = 0 GROUP BY parent_id`, func(rows *sql.Rows) error {
+		err = each(`SELECT parent_id, COUNT(*) FROM customers WHERE parent_id > 0 AND parent_id IN (?) AND gone = 0 GROUP BY parent_id`, func(rows db.Rows) error {
 			var id int64
 			var n int
 			err := rows.Scan(&id, &n)
@@ -206,7 +206,7 @@ func (s *Service) facts(ctx context.Context, q db.Querier, months int, now time.
 	}
 	since := now.AddDate(0, -3, 0)
 	if err == nil {
-		err = each(`SELECT customer_id, urgency, budget, created_at FROM needs WHERE customer_id IN (?) ORDER BY customer_id, id`, func(rows *sql.Rows) error {
+		err = each(`SELECT customer_id, urgency, budget, created_at FROM needs WHERE customer_id IN (?) ORDER BY customer_id, id`, func(rows db.Rows) error {
 			var id, at int64
 			var urgency, money string
 			err := rows.Scan(&id, &urgency, &money, &at)

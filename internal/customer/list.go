@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -456,7 +457,7 @@ func (s *Service) Contains(ctx context.Context, q db.Querier, query Query, id in
 	}
 	var one int
 	err = q.QueryRow(ctx, `SELECT 1 FROM customers c WHERE c.id = `+a.Add(id)+` AND c.gone = 0 AND `+cond, a.Values...).Scan(&one)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package customer
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,7 +116,7 @@ func (s *Service) nextContacts(ctx context.Context, after int64, most int) (b ke
 	return b, rows.Err()
 }
 
-func scanKeys(rows *sql.Rows, id *int64, k *contactKeys) error {
+func scanKeys(rows db.Rows, id *int64, k *contactKeys) error {
 	into := []any{id}
 	for _, c := range k.columns() {
 		into = append(into, c)

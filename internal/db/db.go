@@ -24,9 +24,8 @@ import (
 	"bihuan/internal/clock"
 	"bihuan/internal/fault"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5/pgxpool"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -50,10 +49,23 @@ type Config struct {
 
 // Querier reads and, inside a transaction, writes.
 type Querier interface {
-	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRow(ctx context.Context, query string, args ...any) *sql.Row
+	Query(ctx context.Context, query string, args ...any) (Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) Row
 	Exec(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
+
+// Rows are the answer of a query; to be closed.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+	Columns() ([]string, error)
+}
+
+// Row is the first row of an answer; Scan returns sql.ErrNoRows when there is
+// none.
+type Row interface{ Scan(dest ...any) error }
 
 // DB is an open store, safe for use by many goroutines.
 type DB struct {
@@ -63,7 +75,8 @@ type DB struct {
 	path    string // of the SQLite file
 	url     string
 
-	pool  *sql.DB // SQLite: readers; PostgreSQL: all
+	pg    *pgxpool.Pool // PostgreSQL only
+	pool  *sql.DB       // SQLite: readers; PostgreSQL: a face of pg, for what is rare
 	reads *prepared
 
 	writer  *sql.DB // SQLite only: one connection
@@ -85,22 +98,85 @@ type Tx struct {
 	q   Querier
 	db  *DB
 
-	after []func()
+	after  []func()
+	values map[any]any
+	last   []func(ctx context.Context) error
 }
 
 // Query implements Querier.
-func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (t *Tx) Query(ctx context.Context, query string, args ...any) (Rows, error) {
 	return t.q.Query(ctx, query, args...)
 }
 
 // QueryRow implements Querier.
-func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) Row {
 	return t.q.QueryRow(ctx, query, args...)
 }
 
 // Exec implements Querier.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return t.q.Exec(ctx, query, args...)
+}
+
+// Later changes something nobody asks about: on PostgreSQL the statement goes
+// with the next one, or with the commit, in one round trip, and its error is
+// theirs. For what may be refused, as by a unique index, use Exec.
+func (t *Tx) Later(ctx context.Context, query string, args ...any) error {
+	if pg, ok := t.q.(*pgTx); ok {
+		pg.later(query, args)
+		return nil
+	}
+	_, err := t.q.Exec(ctx, query, args...)
+	return err
+}
+
+// Once returns what make made for key the first time in this transaction: what
+// would be read again and again is read once. What it holds must be kept in step
+// by those who change it.
+func (t *Tx) Once(key any, make func() (any, error)) (any, error) {
+	if v, ok := t.values[key]; ok {
+		return v, nil
+	}
+	v, err := make()
+	if err != nil {
+		return nil, err
+	}
+	t.Keep(key, v)
+	return v, nil
+}
+
+// Keep sets what Once returns for key; nil takes it away.
+func (t *Tx) Keep(key, v any) {
+	if v == nil {
+		delete(t.values, key)
+		return
+	}
+	if t.values == nil {
+		t.values = map[any]any{}
+	}
+	t.values[key] = v
+}
+
+// Kept returns what was made or kept for key; nil for nothing.
+func (t *Tx) Kept(key any) any { return t.values[key] }
+
+// AtEnd runs f at the end of the transaction, before the commit; not when it has
+// failed by then.
+func (t *Tx) AtEnd(f func(ctx context.Context) error) { t.last = append(t.last, f) }
+
+// whole is fn with what is to be done at its end.
+func (t *Tx) whole(fn func(ctx context.Context, tx *Tx) error) func(ctx context.Context, tx *Tx) error {
+	return func(ctx context.Context, tx *Tx) error {
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		for i := 0; i < len(t.last); i++ {
+			if err := t.last[i](ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // Dialect returns the engine the transaction runs on.
@@ -142,29 +218,6 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return openPostgres(ctx, c)
 	}
 	return openSQLite(ctx, c)
-}
-
-func openPostgres(ctx context.Context, c Config) (*DB, error) {
-	cfg, err := pgx.ParseConfig(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("db: database address: %w", err)
-	}
-	if c.Bulk {
-		cfg.RuntimeParams["synchronous_commit"] = "off"
-	}
-	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pool: stdlib.OpenDB(*cfg)}
-	n := c.MaxConns
-	if n == 0 {
-		n = 16
-	}
-	d.pool.SetMaxOpenConns(n)
-	d.pool.SetMaxIdleConns(n)
-	d.pool.SetConnMaxIdleTime(5 * time.Minute)
-	if err := d.pool.PingContext(ctx); err != nil {
-		d.pool.Close()
-		return nil, fmt.Errorf("db: PostgreSQL does not answer: %w", err)
-	}
-	return d, nil
 }
 
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
@@ -235,6 +288,7 @@ func (d *DB) Close() error {
 			return
 		}
 		err = d.pool.Close()
+		d.pg.Close()
 	})
 	return err
 }
@@ -268,7 +322,7 @@ func (d *DB) BeforeCommit(f func(ctx context.Context, tx *Tx) error) { d.beforeC
 func (d *DB) Read() Querier {
 	var q Querier = d.reads
 	if d.dialect == Postgres {
-		q = pgPool{d.pool}
+		q = pgPool{d.pg}
 	}
 	if d.strict {
 		return strictRead{q}
@@ -278,19 +332,15 @@ func (d *DB) Read() Querier {
 
 // View runs fn with a querier whose statements all see the same moment.
 func (d *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
-	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: d.viewIsolation()})
+	if d.dialect == Postgres {
+		return d.viewPostgres(ctx, fn)
+	}
+	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return unavailable(err)
 	}
 	defer tx.Rollback()
 	return fn(ctx, plainTx{tx})
-}
-
-func (d *DB) viewIsolation() sql.IsolationLevel {
-	if d.dialect == Postgres {
-		return sql.LevelRepeatableRead
-	}
-	return sql.LevelDefault
 }
 
 // Write runs fn in one transaction and returns nil only after that is on disk.
@@ -338,16 +388,16 @@ type strictRead struct{ q Querier }
 
 var errReadInWrite = errors.New("db: Read inside Write: use the transaction")
 
-func (r strictRead) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+func (r strictRead) Query(ctx context.Context, q string, args ...any) (Rows, error) {
 	if InWrite(ctx) {
 		return nil, errReadInWrite
 	}
 	return r.q.Query(ctx, q, args...)
 }
 
-func (r strictRead) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+func (r strictRead) QueryRow(ctx context.Context, q string, args ...any) Row {
 	if InWrite(ctx) {
-		return badRow(ctx, errReadInWrite)
+		return badRow{errReadInWrite}
 	}
 	return r.q.QueryRow(ctx, q, args...)
 }
@@ -360,37 +410,6 @@ func (r strictRead) Exec(ctx context.Context, q string, args ...any) (sql.Result
 }
 
 func (d *DB) now() time.Time { return d.clock.Now().UTC().Truncate(time.Microsecond) }
-
-const serializationTries = 8
-
-func (d *DB) writePostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
-	for try := 1; ; try++ {
-		err = d.tryPostgres(ctx, fn)
-		var pg *pgconn.PgError
-		// 40001 serialization_failure, 40P01 deadlock_detected: the engine asks for another try.
-		if errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") && try < serializationTries {
-			continue
-		}
-		return err
-	}
-}
-
-func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	sqltx, err := d.pool.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable(err)
-	}
-	defer sqltx.Rollback()
-	tx := &Tx{Now: d.now(), q: plainTx{sqltx}, db: d}
-	if err := run(ctx, fn, tx); err != nil {
-		return err
-	}
-	if err := sqltx.Commit(); err != nil {
-		return unavailable(err)
-	}
-	afterwards(tx.after)
-	return nil
-}
 
 // afterwards runs what waited for the commit. A panic in it must not look like
 // a failed commit, nor take the only writer with it.
@@ -503,26 +522,18 @@ func NullID(id int64) any {
 
 type plainTx struct{ tx *sql.Tx }
 
-func (p plainTx) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return p.tx.QueryContext(ctx, q, args...)
+func (p plainTx) Query(ctx context.Context, q string, args ...any) (Rows, error) {
+	rows, err := p.tx.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
-func (p plainTx) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+func (p plainTx) QueryRow(ctx context.Context, q string, args ...any) Row {
 	return p.tx.QueryRowContext(ctx, q, args...)
 }
 func (p plainTx) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
 	return p.tx.ExecContext(ctx, q, args...)
-}
-
-type pgPool struct{ db *sql.DB }
-
-func (p pgPool) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return p.db.QueryContext(ctx, q, args...)
-}
-func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
-	return p.db.QueryRowContext(ctx, q, args...)
-}
-func (p pgPool) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
-	return p.db.ExecContext(ctx, q, args...)
 }
 
 // request is a transaction waiting for the SQLite writer.
@@ -609,7 +620,7 @@ func (d *DB) batch(first *request) {
 			}
 		}
 		tx := &Tx{Now: d.now(), q: d.wstmts, db: d}
-		if err := run(req.ctx, req.fn, tx); err != nil {
+		if err := run(req.ctx, tx.whole(req.fn), tx); err != nil {
 			var rerr error
 			if save {
 				if rerr = exec("ROLLBACK TO s"); rerr == nil {
@@ -777,18 +788,23 @@ func (p *prepared) with(ctx context.Context, q string, f func(ctx context.Contex
 	return f(ctx, s)
 }
 
-func (p *prepared) Query(ctx context.Context, q string, args ...any) (rows *sql.Rows, err error) {
-	err = p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) {
+func (p *prepared) Query(ctx context.Context, q string, args ...any) (Rows, error) {
+	var rows *sql.Rows
+	err := p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) (err error) {
 		rows, err = s.QueryContext(ctx, args...)
 		return err
 	})
-	return rows, err
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
-func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) (row *sql.Row) {
+func (p *prepared) QueryRow(ctx context.Context, q string, args ...any) Row {
+	var row *sql.Row
 	err := p.with(ctx, q, func(ctx context.Context, s *sql.Stmt) error { row = s.QueryRowContext(ctx, args...); return row.Err() })
 	if row == nil {
-		return badRow(ctx, err)
+		return badRow{err}
 	}
 	return row
 }

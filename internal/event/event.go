@@ -97,7 +97,7 @@ func Append(ctx context.Context, tx *db.Tx, actor authz.Actor, action string, e 
 
 const columns = `id, COALESCE(seq, 0), at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, prev_hash, hash, salt, redacted`
 
-func scan(rows *sql.Rows) (Stored, error) {
+func scan(rows db.Rows) (Stored, error) {
 	var s Stored
 	var data string
 	var redacted int

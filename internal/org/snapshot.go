@@ -112,7 +112,7 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 	if err = setting.Read(ctx, q, companySetting, &o.company); err != nil {
 		return nil, err
 	}
-	each := func(what, query string, f func(rows *sql.Rows) error) error {
+	each := func(what, query string, f func(rows db.Rows) error) error {
 		rows, err := q.Query(ctx, query)
 		if err != nil {
 			return fmt.Errorf("org: load %s: %w", what, err)
@@ -126,13 +126,13 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 		return rows.Err()
 	}
 	err = errors.Join(
-		each("departments", `SELECT `+departmentColumns+` FROM departments ORDER BY position, id`, func(rows *sql.Rows) error {
+		each("departments", `SELECT `+departmentColumns+` FROM departments ORDER BY position, id`, func(rows db.Rows) error {
 			d, err := scanDepartment(rows)
 			o.departments[d.ID] = &d
 			o.children[d.ParentID] = append(o.children[d.ParentID], d.ID)
 			return err
 		}),
-		each("users", `SELECT `+userColumns+` FROM users u ORDER BY u.id`, func(rows *sql.Rows) error {
+		each("users", `SELECT `+userColumns+` FROM users u ORDER BY u.id`, func(rows db.Rows) error {
 			u, err := scanUser(rows)
 			o.users[u.ID] = &u
 			if u.Active {
@@ -140,7 +140,7 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 			}
 			return err
 		}),
-		each("teams", `SELECT user_id, department_id FROM user_teams ORDER BY user_id, department_id`, func(rows *sql.Rows) error {
+		each("teams", `SELECT user_id, department_id FROM user_teams ORDER BY user_id, department_id`, func(rows db.Rows) error {
 			var u, d int64
 			err := rows.Scan(&u, &d)
 			if p := o.users[u]; p != nil {
@@ -151,7 +151,7 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 			}
 			return err
 		}),
-		each("user roles", `SELECT user_id, role_id FROM user_roles ORDER BY user_id, role_id`, func(rows *sql.Rows) error {
+		each("user roles", `SELECT user_id, role_id FROM user_roles ORDER BY user_id, role_id`, func(rows db.Rows) error {
 			var u, r int64
 			err := rows.Scan(&u, &r)
 			if p := o.users[u]; p != nil {
@@ -159,13 +159,13 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 			}
 			return err
 		}),
-		each("roles", `SELECT id, code, name, builtin, version FROM roles ORDER BY id`, func(rows *sql.Rows) error {
+		each("roles", `SELECT id, code, name, builtin, version FROM roles ORDER BY id`, func(rows db.Rows) error {
 			var r Role
 			err := rows.Scan(&r.ID, &r.Code, &r.Name, &r.Builtin, &r.Version)
 			o.roles[r.ID] = &r
 			return err
 		}),
-		each("permissions", `SELECT role_id, permission, level FROM role_permissions ORDER BY role_id, permission`, func(rows *sql.Rows) error {
+		each("permissions", `SELECT role_id, permission, level FROM role_permissions ORDER BY role_id, permission`, func(rows db.Rows) error {
 			var r int64
 			var p, l string
 			err := rows.Scan(&r, &p, &l)

@@ -1,0 +1,312 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"bihuan/internal/fault"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// PostgreSQL is spoken to through pgx itself and not through database/sql: each
+// value would be boxed and converted twice on its way, and several statements
+// could not share a round trip, which is most of what a small statement costs.
+
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("db: database address: %w", err)
+	}
+	if c.Bulk {
+		cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
+	}
+	cfg.MaxConns = 16
+	if c.MaxConns > 0 {
+		cfg.MaxConns = int32(c.MaxConns)
+	}
+	cfg.MaxConnIdleTime = 5 * time.Minute
+	cfg.MaxConnLifetime = 24 * time.Hour
+	cfg.HealthCheckPeriod = 5 * time.Minute
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		m := c.TypeMap()
+		m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapBool}, m.TryWrapScanPlanFuncs...)
+		return nil
+	}
+	pg, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
+	}
+	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pg: pg, pool: stdlib.OpenDBFromPool(pg)}
+	if err := pg.Ping(ctx); err != nil {
+		d.pool.Close()
+		pg.Close()
+		return nil, fmt.Errorf("db: PostgreSQL does not answer: %w", err)
+	}
+	return d, nil
+}
+
+// wrapBool lets a SMALLINT, which is how both engines keep yes and no, be read
+// into a bool.
+func wrapBool(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) {
+	if _, ok := target.(*bool); !ok {
+		return nil, nil, false
+	}
+	return &boolPlan{}, new(int64), true
+}
+
+type boolPlan struct{ next pgtype.ScanPlan }
+
+func (p *boolPlan) SetNext(next pgtype.ScanPlan) { p.next = next }
+
+func (p *boolPlan) Scan(src []byte, target any) error {
+	var n int64
+	err := p.next.Scan(src, &n)
+	*target.(*bool) = n != 0
+	return err
+}
+
+// pgRows are rows as pgx gives them; done is called once when they are closed.
+type pgRows struct {
+	pgx.Rows
+	done func() error
+}
+
+func (r pgRows) Close() error {
+	r.Rows.Close()
+	if r.done != nil {
+		return r.done()
+	}
+	return nil
+}
+
+func (r pgRows) Columns() ([]string, error) {
+	var out []string
+	for _, f := range r.FieldDescriptions() {
+		out = append(out, f.Name)
+	}
+	return out, nil
+}
+
+// pgRow is the first of rows.
+type pgRow struct {
+	rows Rows
+	err  error
+}
+
+func (r pgRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		if err := r.rows.Close(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	return r.rows.Close()
+}
+
+// pgResult tells how many rows a statement changed.
+type pgResult struct{ pgconn.CommandTag }
+
+func (r pgResult) LastInsertId() (int64, error) {
+	return 0, errors.New("db: no such thing on PostgreSQL")
+}
+func (r pgResult) RowsAffected() (int64, error) { return r.CommandTag.RowsAffected(), nil }
+
+type pgPool struct{ pool *pgxpool.Pool }
+
+func (p pgPool) Query(ctx context.Context, q string, args ...any) (Rows, error) {
+	rows, err := p.pool.Query(ctx, q, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgRows{Rows: rows}, nil
+}
+
+func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) Row {
+	rows, err := p.Query(ctx, q, args...)
+	return pgRow{rows, err}
+}
+
+func (p pgPool) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	tag, err := p.pool.Exec(ctx, q, args...)
+	return pgResult{tag}, err
+}
+
+// pgTx is a transaction. What is only to be done, and not asked about, waits in
+// batch for the next statement that is, and goes with it in one round trip: so
+// begin costs none, nor does commit.
+type pgTx struct {
+	conn  *pgx.Conn
+	batch *pgx.Batch
+	texts []string // of what waits, for its errors
+	over  bool     // a statement failed: nothing but a rollback is possible
+}
+
+func (t *pgTx) later(q string, args []any) {
+	t.batch.Queue(q, args...)
+	t.texts = append(t.texts, q)
+}
+
+var errTxOver = errors.New("db: the transaction has failed before")
+
+// send sends what waits and last behind it; the results are of last.
+func (t *pgTx) send(ctx context.Context, last string, args []any) (pgx.BatchResults, error) {
+	if t.over {
+		return nil, errTxOver
+	}
+	t.batch.Queue(last, args...)
+	res := t.conn.SendBatch(ctx, t.batch)
+	texts := t.texts
+	t.batch, t.texts = &pgx.Batch{}, nil
+	for _, text := range texts {
+		if _, err := res.Exec(); err != nil {
+			t.over = true
+			res.Close()
+			return nil, fmt.Errorf("%w in %s", err, firstLine(text))
+		}
+	}
+	return res, nil
+}
+
+func (t *pgTx) Query(ctx context.Context, q string, args ...any) (Rows, error) {
+	if len(t.texts) == 0 && !t.over {
+		rows, err := t.conn.Query(ctx, q, args...)
+		if err != nil {
+			return nil, err
+		}
+		return pgRows{Rows: rows}, nil
+	}
+	res, err := t.send(ctx, q, args)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := res.Query()
+	if err != nil {
+		res.Close()
+		return nil, err
+	}
+	closed := false
+	return pgRows{rows, func() error {
+		if closed {
+			return nil
+		}
+		closed = true
+		return res.Close()
+	}}, nil
+}
+
+func (t *pgTx) QueryRow(ctx context.Context, q string, args ...any) Row {
+	rows, err := t.Query(ctx, q, args...)
+	return pgRow{rows, err}
+}
+
+func (t *pgTx) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	if len(t.texts) == 0 && !t.over {
+		tag, err := t.conn.Exec(ctx, q, args...)
+		return pgResult{tag}, err
+	}
+	res, err := t.send(ctx, q, args)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := res.Exec()
+	return pgResult{tag}, errors.Join(err, closing(res, err))
+}
+
+// closing closes res; where a statement has failed already its error is enough.
+func closing(res pgx.BatchResults, err error) error {
+	if cerr := res.Close(); err == nil {
+		return cerr
+	}
+	return nil
+}
+
+const serializationTries = 8
+
+func (d *DB) writePostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	for try := 1; ; try++ {
+		err = d.tryPostgres(ctx, fn)
+		var pg *pgconn.PgError
+		// 40001 serialization_failure, 40P01 deadlock_detected: the engine asks for another try.
+		if errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") && try < serializationTries {
+			continue
+		}
+		return err
+	}
+}
+
+func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	conn, err := d.pg.Acquire(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer conn.Release() // a connection left inside a transaction is closed by it
+	t := &pgTx{conn: conn.Conn(), batch: &pgx.Batch{}}
+	t.later("begin", nil)
+	tx := &Tx{Now: d.now(), q: t, db: d}
+	if err := run(ctx, tx.whole(fn), tx); err != nil {
+		t.rollback(ctx)
+		return err
+	}
+	if t.conn.PgConn().TxStatus() == 'I' && len(t.texts) == 1 {
+		afterwards(tx.after) // it asked nothing and did nothing
+		return nil
+	}
+	res, err := t.Exec(ctx, "commit")
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg):
+		t.rollback(ctx)
+		return err
+	case err != nil:
+		return unavailable(err)
+	}
+	if r, ok := res.(pgResult); ok && r.String() == "ROLLBACK" {
+		// A statement had failed and its error was swallowed: nothing is stored.
+		return fault.New(fault.Unavailable, "db.unavailable").Wrap(errTxOver)
+	}
+	afterwards(tx.after)
+	return nil
+}
+
+func (t *pgTx) rollback(ctx context.Context) {
+	if t.conn.IsClosed() || t.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	if _, err := t.conn.Exec(ctx, "rollback"); err != nil {
+		t.conn.Close(ctx)
+	}
+}
+
+// viewPostgres runs fn in one snapshot.
+func (d *DB) viewPostgres(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
+	conn, err := d.pg.Acquire(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer conn.Release()
+	t := &pgTx{conn: conn.Conn(), batch: &pgx.Batch{}}
+	t.later("begin isolation level repeatable read read only", nil)
+	defer t.rollback(context.WithoutCancel(ctx))
+	return fn(ctx, t)
+}
+
+var _ driver.Result = pgResult{}
