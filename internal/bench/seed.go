@@ -490,7 +490,11 @@ func (g *seeding) settle(ctx context.Context) error {
 	if g.DB.Dialect() == db.Postgres {
 		for {
 			var n int
-			if err := g.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) { n, err = event.Seal(ctx, tx); return err }); err != nil {
+			if err := g.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+				evs, err := event.Seal(ctx, tx)
+				n = len(evs)
+				return err
+			}); err != nil {
 				return err
 			}
 			if n == 0 {

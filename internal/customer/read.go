@@ -278,7 +278,7 @@ func (s *Service) reindex(ctx context.Context, tx *db.Tx, id int64) error {
 // AddTicket moves a customer's ticket counts; a new ticket is also activity.
 // A customer who does not exist is no error.
 func AddTicket(ctx context.Context, tx *db.Tx, id int64, open, total int64) error {
-	_, err := tx.Exec(ctx, `UPDATE customers SET open_tickets = open_tickets + $1, total_tickets = total_tickets + $2 WHERE id = $3`, open, total, id)
+	err := tx.Later(ctx, `UPDATE customers SET open_tickets = open_tickets + $1, total_tickets = total_tickets + $2 WHERE id = $3`, open, total, id)
 	if err != nil {
 		return fmt.Errorf("customer: count ticket of %d: %w", id, err)
 	}
@@ -293,6 +293,22 @@ func AddRating(ctx context.Context, tx *db.Tx, id int64, stars, replaces int) er
 	_, err := tx.Exec(ctx, `UPDATE customers SET ratings = ratings + $1, rating_sum = rating_sum + $2 WHERE id = $3`, first, stars-replaces, id)
 	if err != nil {
 		return fmt.Errorf("customer: rate %d: %w", id, err)
+	}
+	return nil
+}
+
+// NewTicket counts a ticket that was registered, and open, and notes business as
+// [Touch] does.
+func NewTicket(ctx context.Context, tx *db.Tx, id int64, at time.Time) error {
+	var stage string
+	err := tx.QueryRow(ctx, `
+		UPDATE customers SET open_tickets = open_tickets + 1, total_tickets = total_tickets + 1, activity_at = CASE WHEN activity_at < $1 THEN $2 ELSE activity_at END
+		WHERE id = $3 RETURNING stage`, db.Micros(at), db.Micros(at), id).Scan(&stage)
+	if err != nil {
+		return fmt.Errorf("customer: ticket of %d: %w", id, err)
+	}
+	if stage == Dormant {
+		return wake(ctx, tx, id)
 	}
 	return nil
 }

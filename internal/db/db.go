@@ -75,9 +75,10 @@ type DB struct {
 	path    string // of the SQLite file
 	url     string
 
-	pg    *pgxpool.Pool // PostgreSQL only
-	pool  *sql.DB       // SQLite: readers; PostgreSQL: a face of pg, for what is rare
-	reads *prepared
+	pg     *pgxpool.Pool // PostgreSQL only, as pgAnew
+	pgAnew *pgxpool.Pool // plans each statement with its values
+	pool   *sql.DB       // SQLite: readers; PostgreSQL: a face of pg, for what is rare
+	reads  *prepared
 
 	writer  *sql.DB // SQLite only: one connection
 	wconn   *sql.Conn
@@ -89,6 +90,7 @@ type DB struct {
 	closing sync.Once
 
 	beforeCommit func(ctx context.Context, tx *Tx) error
+	held         held
 }
 
 // Tx is one transaction. Now is fixed for its whole length, so that all rows
@@ -262,6 +264,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, path: path, pool: r, writer: w, wconn: conn,
 		queue: make(chan *request, 256), alone: make(chan *alone), stop: make(chan struct{}), done: make(chan struct{})}
 	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
+	d.reads.db = d
 	d.wstmts = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return conn.PrepareContext(ctx, q) })
 	go d.writeLoop()
 	return d, nil
@@ -289,6 +292,7 @@ func (d *DB) Close() error {
 		}
 		err = d.pool.Close()
 		d.pg.Close()
+		d.pgAnew.Close()
 	})
 	return err
 }
@@ -322,7 +326,7 @@ func (d *DB) BeforeCommit(f func(ctx context.Context, tx *Tx) error) { d.beforeC
 func (d *DB) Read() Querier {
 	var q Querier = d.reads
 	if d.dialect == Postgres {
-		q = pgPool{d.pg}
+		q = pgPool{d.pg, d.pgAnew, d}
 	}
 	if d.strict {
 		return strictRead{q}
@@ -673,6 +677,7 @@ func (d *DB) batch(first *request) {
 // take to run.
 type prepared struct {
 	prepare func(ctx context.Context, q string) (*sql.Stmt, error)
+	db      *DB // may be nil
 	mu      sync.RWMutex
 	m       map[string]*sql.Stmt
 }

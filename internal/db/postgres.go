@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"bihuan/internal/fault"
@@ -41,18 +42,39 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapBool}, m.TryWrapScanPlanFuncs...)
 		return nil
 	}
+	// Left alone, the engine plans many of our statements anew each time, which
+	// takes several times as long as running them: it hopes for a better plan with
+	// the values known. Ours are written so that one index serves them whatever
+	// the values are.
+	cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	pg, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
 	}
-	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pg: pg, pool: stdlib.OpenDBFromPool(pg)}
+	anew := cfg.Copy()
+	anew.ConnConfig.RuntimeParams["plan_cache_mode"] = "auto"
+	anew.MaxConns = max(2, cfg.MaxConns/2)
+	pgAnew, err := pgxpool.NewWithConfig(ctx, anew)
+	if err != nil {
+		pg.Close()
+		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
+	}
+	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pg: pg, pgAnew: pgAnew, pool: stdlib.OpenDBFromPool(pg)}
 	if err := pg.Ping(ctx); err != nil {
 		d.pool.Close()
 		pg.Close()
+		pgAnew.Close()
 		return nil, fmt.Errorf("db: PostgreSQL does not answer: %w", err)
 	}
 	return d, nil
 }
+
+type planned struct{}
+
+// Planned marks the reads of ctx as ones whose best plan depends on what is
+// asked for, as with conditions people put together: PostgreSQL plans them with
+// their values. Searches for words (@@) are planned so by themselves.
+func Planned(ctx context.Context) context.Context { return context.WithValue(ctx, planned{}, true) }
 
 // wrapBool lets a SMALLINT, which is how both engines keep yes and no, be read
 // into a bool.
@@ -130,10 +152,21 @@ func (r pgResult) LastInsertId() (int64, error) {
 }
 func (r pgResult) RowsAffected() (int64, error) { return r.CommandTag.RowsAffected(), nil }
 
-type pgPool struct{ pool *pgxpool.Pool }
+// pgPool are the readers.
+type pgPool struct {
+	steady, anew *pgxpool.Pool
+	db           *DB
+}
+
+func (p pgPool) of(ctx context.Context, q string) *pgxpool.Pool {
+	if strings.Contains(q, "@@") || ctx.Value(planned{}) != nil {
+		return p.anew
+	}
+	return p.steady
+}
 
 func (p pgPool) Query(ctx context.Context, q string, args ...any) (Rows, error) {
-	rows, err := p.pool.Query(ctx, q, args...)
+	rows, err := p.of(ctx, q).Query(ctx, q, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +179,7 @@ func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) Row {
 }
 
 func (p pgPool) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
-	tag, err := p.pool.Exec(ctx, q, args...)
+	tag, err := p.steady.Exec(ctx, q, args...)
 	return pgResult{tag}, err
 }
 

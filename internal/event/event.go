@@ -84,7 +84,7 @@ func Append(ctx context.Context, tx *db.Tx, actor authz.Actor, action string, e 
 			return fmt.Errorf("event: %s: %w", e.Kind, err)
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	err := tx.Later(ctx, `
 		INSERT INTO events (at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name, action, ip, session, user_agent, reason, data, salt)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		tx.NowMicros(), e.Kind, e.Subject.Type, e.Subject.ID, string(actor.Kind), actor.ID, actor.Name, action,
@@ -211,35 +211,46 @@ func (s Stored) sum(prev []byte) []byte {
 const sealBatch = 1000
 
 // Seal gives every committed event without one its place in the chain, and
-// reports how many. On SQLite it runs at the end of each batch of writes, on
-// PostgreSQL in a transaction of its own, where the lock on the lease row lets
-// one node at a time through.
-func Seal(ctx context.Context, tx *db.Tx) (int, error) {
+// returns them, at most sealBatch. On SQLite it runs at the end of each batch of
+// writes, on PostgreSQL in a transaction of its own, where the lock on the lease
+// row lets one node at a time through.
+func Seal(ctx context.Context, tx *db.Tx) ([]Stored, error) {
 	if tx.Dialect() == db.Postgres {
-		if _, err := tx.Exec(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES ('seal', '', 0, 0) ON CONFLICT (name) DO UPDATE SET fence = leases.fence + 1`); err != nil {
-			return 0, fmt.Errorf("event: seal: %w", err)
+		if err := tx.Later(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES ('seal', '', 0, 0) ON CONFLICT (name) DO UPDATE SET fence = leases.fence + 1`); err != nil {
+			return nil, fmt.Errorf("event: seal: %w", err)
 		}
 	}
 	open, err := query(ctx, tx, "seq IS NULL ORDER BY id LIMIT "+strconv.Itoa(sealBatch))
 	if err != nil || len(open) == 0 {
-		return 0, err
+		return nil, err
 	}
 	var seq int64
 	var prev []byte
 	err = tx.QueryRow(ctx, `SELECT seq, hash FROM events WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1`).Scan(&seq, &prev)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("event: head of chain: %w", err)
+		return nil, fmt.Errorf("event: head of chain: %w", err)
 	}
-	for _, s := range open {
+	for i := range open {
+		s := &open[i]
 		seq++
-		s.Seq = seq
-		hash := s.sum(prev)
-		if _, err := tx.Exec(ctx, `UPDATE events SET seq = $1, prev_hash = $2, hash = $3 WHERE id = $4 AND seq IS NULL`, seq, prev, hash, s.ID); err != nil {
-			return 0, fmt.Errorf("event: seal %d: %w", s.ID, err)
+		s.Seq, s.PrevHash = seq, prev
+		s.Hash = s.sum(prev)
+		if err := tx.Later(ctx, `UPDATE events SET seq = $1, prev_hash = $2, hash = $3 WHERE id = $4 AND seq IS NULL`, seq, prev, s.Hash, s.ID); err != nil {
+			return nil, fmt.Errorf("event: seal %d: %w", s.ID, err)
 		}
-		prev = hash
+		prev = s.Hash
 	}
-	return len(open), nil
+	return open, nil
+}
+
+// heads returns the newest sealed seq and whether events wait to be sealed.
+func heads(ctx context.Context, q db.Querier) (head int64, open bool, err error) {
+	var n int
+	err = q.QueryRow(ctx, `SELECT COALESCE(MAX(seq), 0), (SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE seq IS NULL LIMIT 1) o) FROM events`).Scan(&head, &n)
+	if err != nil {
+		return 0, false, fmt.Errorf("event: head: %w", err)
+	}
+	return head, n > 0, nil
 }
 
 // Head returns the newest sealed seq; 0 when there is none.

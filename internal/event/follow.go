@@ -37,6 +37,9 @@ type Follower struct {
 	mu        sync.Mutex       // one round at a time
 	at        map[string]int64 // how far each listener is, ahead of its cursor by what did not matter
 	written   map[string]int64 // its cursor
+
+	fresh []Stored   // events this process has sealed and not all have seen, without gaps
+	feed  sync.Mutex // guards fresh
 }
 
 // pollEvery is how soon events of another process are noticed; own ones wake
@@ -52,11 +55,11 @@ func NewFollower(d *db.DB) *Follower {
 	if d.Dialect() == db.SQLite {
 		d.BeforeCommit(func(ctx context.Context, tx *db.Tx) error {
 			for {
-				n, err := Seal(ctx, tx)
-				if n > 0 {
-					tx.AfterCommit(f.Wake)
+				evs, err := Seal(ctx, tx)
+				if len(evs) > 0 {
+					tx.AfterCommit(func() { f.know(evs); f.Wake() })
 				}
-				if err != nil || n < sealBatch { // all of them: nobody may write again for hours
+				if err != nil || len(evs) < sealBatch { // all of them: nobody may write again for hours
 					return err
 				}
 			}
@@ -102,22 +105,64 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
+// maxFresh bounds the memory of what is sealed faster than it is delivered;
+// beyond it events are read back.
+const maxFresh = 2 * sealBatch
+
+// know remembers events that were just sealed, so that nobody has to read them
+// back: each of a dozen listeners would.
+func (f *Follower) know(evs []Stored) {
+	f.feed.Lock()
+	defer f.feed.Unlock()
+	if n := len(f.fresh); n > 0 && (f.fresh[n-1].Seq+1 != evs[0].Seq || n+len(evs) > maxFresh) {
+		f.fresh = nil
+	}
+	f.fresh = append(f.fresh, evs...)
+}
+
+// forget drops the events up to seq: everybody has seen them.
+func (f *Follower) forget(seq int64) {
+	f.feed.Lock()
+	defer f.feed.Unlock()
+	i := 0
+	for i < len(f.fresh) && f.fresh[i].Seq <= seq {
+		i++
+	}
+	if f.fresh = f.fresh[i:]; len(f.fresh) == 0 {
+		f.fresh = nil
+	}
+}
+
+// after is After, from memory where that is possible. The events are the
+// caller's.
+func (f *Follower) after(ctx context.Context, seq int64) ([]Stored, error) {
+	f.feed.Lock()
+	if n := len(f.fresh); n > 0 && f.fresh[0].Seq <= seq+1 && seq < f.fresh[n-1].Seq {
+		i := seq + 1 - f.fresh[0].Seq
+		evs := slices.Clone(f.fresh[i:min(int64(n), i+followBatch)])
+		f.feed.Unlock()
+		return evs, nil
+	}
+	f.feed.Unlock()
+	return After(ctx, f.d.Read(), seq, followBatch)
+}
+
 // Drain seals and delivers everything there is, and returns. Tests call it in
 // place of Run. The error of one listener does not hold up the others; the
 // first is returned.
 func (f *Follower) Drain(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	head, open, err := heads(ctx, f.d.Read())
+	if err != nil {
+		return err
+	}
 	var first error
 	for {
-		if f.d.Dialect() == db.Postgres {
-			if err := f.sealPostgres(ctx); err != nil {
+		if open && f.d.Dialect() == db.Postgres {
+			if err := f.seal(ctx, &head); err != nil {
 				return err
 			}
-		}
-		head, err := Head(ctx, f.d.Read())
-		if err != nil {
-			return err
 		}
 		if err := f.tail(ctx, head); err != nil {
 			return err
@@ -127,36 +172,34 @@ func (f *Follower) Drain(ctx context.Context) error {
 				first = fmt.Errorf("event: listener %s: %w", l.Name, err)
 			}
 		}
-		now, err := Head(ctx, f.d.Read())
-		if err != nil {
+		seen := head
+		if head, open, err = heads(ctx, f.d.Read()); err != nil {
 			return err
 		}
-		if first != nil || now == head && f.sealed(ctx) {
+		if first == nil {
+			f.forget(seen)
+		}
+		if first != nil || head == seen && (!open || f.d.Dialect() == db.SQLite) {
 			return first
 		}
 	}
 }
 
-func (f *Follower) sealed(ctx context.Context) bool {
-	if f.d.Dialect() == db.SQLite {
-		return true
-	}
-	var one int
-	err := f.d.Read().QueryRow(ctx, `SELECT 1 FROM events WHERE seq IS NULL LIMIT 1`).Scan(&one)
-	return errors.Is(err, sql.ErrNoRows)
-}
-
-func (f *Follower) sealPostgres(ctx context.Context) error {
-	for !f.sealed(ctx) {
-		n := 0
-		if err := f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) { n, err = Seal(ctx, tx); return err }); err != nil {
+// seal seals what waits, on PostgreSQL, and moves head.
+func (f *Follower) seal(ctx context.Context, head *int64) error {
+	for {
+		var evs []Stored
+		if err := f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) { evs, err = Seal(ctx, tx); return err }); err != nil {
 			return err
 		}
-		if n == 0 {
-			break
+		if len(evs) > 0 {
+			f.know(evs)
+			*head = evs[len(evs)-1].Seq
+		}
+		if len(evs) < sealBatch {
+			return nil
 		}
 	}
-	return nil
 }
 
 func (f *Follower) tail(ctx context.Context, head int64) error {
@@ -165,7 +208,7 @@ func (f *Follower) tail(ctx context.Context, head int64) error {
 		return nil
 	}
 	for f.tailSeq < head {
-		evs, err := After(ctx, f.d.Read(), f.tailSeq, followBatch)
+		evs, err := f.after(ctx, f.tailSeq)
 		if err != nil || len(evs) == 0 {
 			return err
 		}
@@ -199,7 +242,7 @@ func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
 		f.at[l.Name], f.written[l.Name] = at, at
 	}
 	for at < head {
-		evs, err := After(ctx, f.d.Read(), at, followBatch)
+		evs, err := f.after(ctx, at)
 		if err != nil || len(evs) == 0 {
 			return err
 		}
@@ -235,8 +278,7 @@ func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
 					return err
 				}
 			}
-			_, err = tx.Exec(ctx, `UPDATE listener_cursors SET seq = $1 WHERE name = $2`, to, l.Name)
-			return err
+			return tx.Later(ctx, `UPDATE listener_cursors SET seq = $1 WHERE name = $2`, to, l.Name)
 		})
 		if err != nil {
 			return err

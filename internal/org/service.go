@@ -97,6 +97,7 @@ func (s *Service) touch(ctx context.Context, a *action.Action) error {
 	if err != nil {
 		return fmt.Errorf("org: generation: %w", err)
 	}
+	a.Keep(generationOf{}, nil)
 	a.AfterCommit(s.drop)
 	return nil
 }

@@ -88,7 +88,23 @@ func (s *Service) current(ctx context.Context, q db.Querier) (*snapshot, error) 
 	return o, nil
 }
 
+// generationOf is what a transaction keeps the generation under: it asks once.
+type generationOf struct{}
+
 func readGeneration(ctx context.Context, q db.Querier) (int64, error) {
+	if tx, ok := q.(interface {
+		Once(key any, make func() (any, error)) (any, error)
+	}); ok {
+		v, err := tx.Once(generationOf{}, func() (any, error) { return askGeneration(ctx, q) })
+		if err != nil {
+			return 0, err
+		}
+		return v.(int64), nil
+	}
+	return askGeneration(ctx, q)
+}
+
+func askGeneration(ctx context.Context, q db.Querier) (int64, error) {
 	var n int64
 	err := q.QueryRow(ctx, `SELECT n FROM counters WHERE name = $1`, generation).Scan(&n)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

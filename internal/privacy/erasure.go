@@ -468,7 +468,11 @@ const (
 func (s *Service) trail(ctx context.Context, p *person, num string, rewrite bool) (found int, looked int64, err error) {
 	if s.db().Dialect() == db.Postgres {
 		for n := 1; n > 0; { // what is not in the chain yet cannot be redacted in it
-			if err := s.db().Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) { n, err = event.Seal(ctx, tx); return err }); err != nil {
+			if err := s.db().Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+				evs, err := event.Seal(ctx, tx)
+				n = len(evs)
+				return err
+			}); err != nil {
 				return 0, 0, err
 			}
 		}

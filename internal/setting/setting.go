@@ -13,15 +13,20 @@ import (
 	"bihuan/internal/db"
 )
 
+// heldKey holds the raw value of a setting.
+type heldKey string
+
 // Read fills v from the setting name and leaves it alone when there is none, so
-// that v may hold the defaults.
+// that v may hold the defaults. A change by another node is seen within seconds.
 func Read(ctx context.Context, q db.Querier, name string, v any) error {
-	var raw string
-	err := q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err == nil {
+	raw, err := db.Held(ctx, q, heldKey(name), func() (raw string, err error) {
+		err = q.QueryRow(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&raw)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", nil
+		}
+		return raw, err
+	})
+	if err == nil && raw != "" {
 		err = json.Unmarshal([]byte(raw), v)
 	}
 	if err != nil {
@@ -41,5 +46,6 @@ func Write(ctx context.Context, tx *db.Tx, name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("setting %s: %w", name, err)
 	}
+	tx.Drop(heldKey(name))
 	return nil
 }

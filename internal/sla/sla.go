@@ -11,7 +11,6 @@ package sla
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -260,6 +259,44 @@ func MissedPromise(ctx context.Context, q db.Querier, ticketID int64, now time.T
 	}), nil
 }
 
+// book is what a transaction knows of the open clocks of a ticket: a move asks
+// for them half a dozen times. Who changes clocks keeps it in step, or calls
+// forget.
+type book struct{ clocks []Clock }
+
+type bookOf int64 // ticket
+
+// open returns the book of a ticket; ID is 0 for clocks that were begun in this
+// transaction and not read back.
+func open(ctx context.Context, a *action.Action, ticketID int64) (*book, error) {
+	v, err := a.Once(bookOf(ticketID), func() (any, error) {
+		cs, err := Open(ctx, a, ticketID)
+		return &book{cs}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*book), nil
+}
+
+// known is open, with the ids of all clocks some is true for.
+func known(ctx context.Context, a *action.Action, ticketID int64, some func(Clock) bool) (*book, error) {
+	b, err := open(ctx, a, ticketID)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(b.clocks, func(c Clock) bool { return c.ID == 0 && some(c) }) {
+		forget(a, ticketID)
+		return open(ctx, a, ticketID)
+	}
+	return b, nil
+}
+
+func forget(a *action.Action, ticketID int64) { a.Keep(bookOf(ticketID), nil) }
+
+// Fresh says that a ticket was made in this transaction and has no clocks yet.
+func Fresh(a *action.Action, ticketID int64) { a.Keep(bookOf(ticketID), &book{}) }
+
 // Arm starts a clock of kind k unless target is 0. A clock of the same kind
 // that still runs is stopped first: there is one of each.
 func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, target time.Duration, policy, why string) error {
@@ -269,22 +306,24 @@ func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round in
 	if target <= 0 {
 		return nil
 	}
-	now := a.Now
-	next := int64(0)
-	if steps := Ladders[k]; len(steps) > 0 {
-		next = db.Micros(now.Add(steps[0].offset(target)))
+	b, err := open(ctx, a, ticketID)
+	if err != nil {
+		return err
 	}
-	var id int64
-	err := a.QueryRow(ctx, `
+	c := Clock{TicketID: ticketID, Kind: k, Round: round, State: Running, Policy: policy, Target: target, StartedAt: a.Now, DueAt: a.Now.Add(target), SegmentAt: a.Now}
+	c.NextAt = c.next(0)
+	err = a.Later(ctx, `
 		INSERT INTO clocks (ticket_id, kind, round, state, policy, target, started_at, due_at, segment_at, next_at)
-		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9) RETURNING id`,
-		ticketID, string(k), round, policy, target.Microseconds(), db.Micros(now), db.Micros(now.Add(target)), db.Micros(now), next).Scan(&id)
+		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9)`,
+		ticketID, string(k), round, policy, target.Microseconds(), db.Micros(c.StartedAt), db.Micros(c.DueAt), db.Micros(c.SegmentAt), db.Micros(c.NextAt))
 	if err != nil {
 		return fmt.Errorf("sla: arm %s of %d: %w", k, ticketID, err)
 	}
-	if _, err := a.Exec(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, id, db.Micros(now), why); err != nil {
+	if err := a.Later(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) SELECT MAX(id), CAST($1 AS BIGINT), CAST($2 AS TEXT) FROM clocks WHERE ticket_id = $3 AND kind = $4`,
+		db.Micros(a.Now), why, ticketID, string(k)); err != nil {
 		return fmt.Errorf("sla: arm %s of %d: %w", k, ticketID, err)
 	}
+	b.clocks = append(b.clocks, c)
 	return nil
 }
 
@@ -303,18 +342,19 @@ func Stop(ctx context.Context, a *action.Action, ticketID int64, why string, kin
 }
 
 func end(ctx context.Context, a *action.Action, ticketID int64, to State, why string, kinds []Kind) (late bool, err error) {
-	cs, err := Open(ctx, a, ticketID)
+	ends := func(c Clock) bool { return len(kinds) == 0 || slices.Contains(kinds, c.Kind) }
+	b, err := known(ctx, a, ticketID, ends)
 	if err != nil {
 		return false, err
 	}
-	for _, c := range cs {
-		if len(kinds) > 0 && !slices.Contains(kinds, c.Kind) {
+	for _, c := range b.clocks {
+		if !ends(c) {
 			continue
 		}
 		missed := c.Missed || c.State == Running && a.Now.After(c.DueAt)
 		late = late || missed && c.Kind.Promise()
 		due := db.Micros(c.DueAt)
-		_, err := a.Exec(ctx, `
+		err := a.Later(ctx, `
 			UPDATE clocks SET state = $1, used = $2, segment_at = 0, next_at = 0, missed = $3, ended_at = $4, end_reason = $5, due_at = $6
 			WHERE id = $7 AND state IN ('running', 'paused')`,
 			string(to), c.UsedAt(a.Now).Microseconds(), db.Bool(missed), a.NowMicros(), why, due, c.ID)
@@ -325,6 +365,7 @@ func end(ctx context.Context, a *action.Action, ticketID int64, to State, why st
 			return false, err
 		}
 	}
+	b.clocks = slices.DeleteFunc(b.clocks, ends)
 	return late, nil
 }
 
@@ -332,7 +373,7 @@ func closeSegment(ctx context.Context, a *action.Action, c Clock, why string) er
 	if c.State != Running {
 		return nil
 	}
-	_, err := a.Exec(ctx, `UPDATE clock_segments SET ended_at = $1, end_reason = $2 WHERE clock_id = $3 AND ended_at = 0`, a.NowMicros(), why, c.ID)
+	err := a.Later(ctx, `UPDATE clock_segments SET ended_at = $1, end_reason = $2 WHERE clock_id = $3 AND ended_at = 0`, a.NowMicros(), why, c.ID)
 	if err != nil {
 		return fmt.Errorf("sla: segment of clock %d: %w", c.ID, err)
 	}
@@ -341,44 +382,51 @@ func closeSegment(ctx context.Context, a *action.Action, c Clock, why string) er
 
 // Pause halts the running clocks of the given kinds; the time used is kept.
 func Pause(ctx context.Context, a *action.Action, ticketID int64, why string, kinds ...Kind) error {
-	cs, err := Open(ctx, a, ticketID)
+	pauses := func(c Clock) bool { return c.State == Running && slices.Contains(kinds, c.Kind) }
+	b, err := known(ctx, a, ticketID, pauses)
 	if err != nil {
 		return err
 	}
-	for _, c := range cs {
-		if c.State != Running || !slices.Contains(kinds, c.Kind) {
+	for i, c := range b.clocks {
+		if !pauses(c) {
 			continue
 		}
 		missed := c.Missed || a.Now.After(c.DueAt)
-		if _, err := a.Exec(ctx, `UPDATE clocks SET state = 'paused', used = $1, segment_at = 0, next_at = 0, due_at = 0, missed = $2 WHERE id = $3`,
+		if err := a.Later(ctx, `UPDATE clocks SET state = 'paused', used = $1, segment_at = 0, next_at = 0, due_at = 0, missed = $2 WHERE id = $3`,
 			c.UsedAt(a.Now).Microseconds(), db.Bool(missed), c.ID); err != nil {
 			return fmt.Errorf("sla: pause clock %d: %w", c.ID, err)
 		}
 		if err := closeSegment(ctx, a, c, why); err != nil {
 			return err
 		}
+		c.Used, c.Missed, c.State = c.UsedAt(a.Now), missed, Paused
+		c.SegmentAt, c.NextAt, c.DueAt = time.Time{}, time.Time{}, time.Time{}
+		b.clocks[i] = c
 	}
 	return nil
 }
 
 // Resume lets paused clocks of the given kinds run on from where they stood.
 func Resume(ctx context.Context, a *action.Action, ticketID int64, why string, kinds ...Kind) error {
-	cs, err := Open(ctx, a, ticketID)
+	resumes := func(c Clock) bool { return c.State == Paused && slices.Contains(kinds, c.Kind) }
+	b, err := known(ctx, a, ticketID, resumes)
 	if err != nil {
 		return err
 	}
-	for _, c := range cs {
-		if c.State != Paused || !slices.Contains(kinds, c.Kind) {
+	for i, c := range b.clocks {
+		if !resumes(c) {
 			continue
 		}
-		c.SegmentAt, c.State = a.Now, Running
-		if _, err := a.Exec(ctx, `UPDATE clocks SET state = 'running', segment_at = $1, due_at = $2, next_at = $3 WHERE id = $4`,
-			a.NowMicros(), db.Micros(a.Now.Add(c.Target-c.Used)), db.Micros(c.next(c.Step)), c.ID); err != nil {
+		c.SegmentAt, c.State, c.DueAt = a.Now, Running, a.Now.Add(c.Target-c.Used)
+		c.NextAt = c.next(c.Step)
+		if err := a.Later(ctx, `UPDATE clocks SET state = 'running', segment_at = $1, due_at = $2, next_at = $3 WHERE id = $4`,
+			a.NowMicros(), db.Micros(c.DueAt), db.Micros(c.NextAt), c.ID); err != nil {
 			return fmt.Errorf("sla: resume clock %d: %w", c.ID, err)
 		}
-		if _, err := a.Exec(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
+		if err := a.Later(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
 			return fmt.Errorf("sla: resume clock %d: %w", c.ID, err)
 		}
+		b.clocks[i] = c
 	}
 	return nil
 }
@@ -400,6 +448,7 @@ func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round
 		if _, err := a.Exec(ctx, `UPDATE clocks SET state = 'paused', ended_at = 0, end_reason = '', due_at = 0 WHERE id = $1`, c.ID); err != nil {
 			return fmt.Errorf("sla: revive clock %d: %w", c.ID, err)
 		}
+		forget(a, ticketID)
 		return Resume(ctx, a, ticketID, why, k)
 	}
 	return nil
@@ -409,29 +458,30 @@ func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round
 // (SLA-4); 0 ends it, for it is no longer measured. Steps already fired do not
 // fire again.
 func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, target time.Duration, policy string) error {
-	cs, err := Open(ctx, a, ticketID)
+	changes := func(c Clock) bool { return c.Kind == k && c.Target != target }
+	b, err := known(ctx, a, ticketID, changes)
 	if err != nil {
 		return err
 	}
-	for _, c := range cs {
-		if c.Kind != k || c.Target == target {
+	if target <= 0 { // no longer measured
+		if slices.ContainsFunc(b.clocks, changes) {
+			return Stop(ctx, a, ticketID, "edited", k)
+		}
+		return nil
+	}
+	for i, c := range b.clocks {
+		if !changes(c) {
 			continue
 		}
-		if target <= 0 { // no longer measured
-			if err := Stop(ctx, a, ticketID, "edited", k); err != nil {
-				return err
-			}
-			continue
-		}
-		c.Target = target
-		due, next := int64(0), int64(0)
+		c.Target, c.Policy = target, policy
 		if c.State == Running {
-			due, next = db.Micros(c.SegmentAt.Add(target-c.Used)), db.Micros(c.next(c.Step))
+			c.DueAt, c.NextAt = c.SegmentAt.Add(target-c.Used), c.next(c.Step)
 		}
-		if _, err := a.Exec(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, policy = $4 WHERE id = $5`,
-			target.Microseconds(), due, next, policy, c.ID); err != nil {
+		if err := a.Later(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, policy = $4 WHERE id = $5`,
+			target.Microseconds(), db.Micros(c.DueAt), db.Micros(c.NextAt), policy, c.ID); err != nil {
 			return fmt.Errorf("sla: retarget clock %d: %w", c.ID, err)
 		}
+		b.clocks[i] = c
 	}
 	return nil
 }
@@ -445,16 +495,19 @@ func (c Clock) next(i int) time.Time {
 	return c.SegmentAt.Add(steps[i].offset(c.Target) - c.Used)
 }
 
-// Nearest returns the open clock that is due first, ok false when none runs.
-func Nearest(ctx context.Context, q db.Querier, ticketID int64) (c Clock, ok bool, err error) {
-	c, err = scan(q.QueryRow(ctx, "SELECT "+columns+" FROM clocks WHERE ticket_id = $1 AND state = 'running' ORDER BY due_at, id LIMIT 1", ticketID))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Clock{}, false, nil
-	}
+// Nearest returns the running clock of a ticket that is due first, ok false when
+// none runs.
+func Nearest(ctx context.Context, a *action.Action, ticketID int64) (c Clock, ok bool, err error) {
+	b, err := open(ctx, a, ticketID)
 	if err != nil {
-		return Clock{}, false, fmt.Errorf("sla: nearest clock: %w", err)
+		return Clock{}, false, err
 	}
-	return c, true, nil
+	for _, x := range b.clocks { // by id; the newest last
+		if x.State == Running && (!ok || x.DueAt.Before(c.DueAt)) {
+			c, ok = x, true
+		}
+	}
+	return c, ok, nil
 }
 
 const (
@@ -546,6 +599,7 @@ func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) 
 			}
 		}
 		for _, d := range due {
+			forget(a, d.TicketID)
 			c, err := scan(a.QueryRow(ctx, "SELECT "+columns+" FROM clocks WHERE id = $1"+a.ForUpdate(), d.ID))
 			if err != nil {
 				return fmt.Errorf("sla: clock %d: %w", d.ID, err)
@@ -636,6 +690,7 @@ func Seed(ctx context.Context, a *action.Action) error {
 	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM sla_policies`).Scan(&n); err != nil || n > 0 {
 		return err
 	}
+	Changed(a.Tx)
 	for i, p := range Defaults() {
 		t, err := json.Marshal(p.Targets)
 		if err != nil {
@@ -649,6 +704,12 @@ func Seed(ctx context.Context, a *action.Action) error {
 	a.Record(event.Event{Kind: "sla.policies_seeded", Subject: event.Subject{Type: "sla_policy"}})
 	return nil
 }
+
+// policiesHeld holds the policies between changes; see Changed.
+type policiesHeld struct{}
+
+// Changed is to be called by who changes policies, within its transaction.
+func Changed(tx *db.Tx) { tx.Drop(policiesHeld{}) }
 
 // Policies returns all policies.
 func Policies(ctx context.Context, q db.Querier) ([]Policy, error) {
@@ -677,7 +738,7 @@ func Policies(ctx context.Context, q db.Querier) ([]Policy, error) {
 // Choose returns the most particular policy for a ticket of typ and urgency;
 // without any, the default for the urgency, so that no ticket is without clock.
 func Choose(ctx context.Context, q db.Querier, typ, urgency string) (Policy, error) {
-	ps, err := Policies(ctx, q)
+	ps, err := db.Held(ctx, q, policiesHeld{}, func() ([]Policy, error) { return Policies(ctx, q) })
 	if err != nil {
 		return Policy{}, err
 	}

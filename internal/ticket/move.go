@@ -541,7 +541,7 @@ func deliver(ctx context.Context, a *action.Action, t Ticket, entry int64, purpo
 	if t.ParentID != 0 {
 		return nil
 	}
-	_, err := a.Exec(ctx, `INSERT INTO deliveries (ticket_id, entry_id, purpose, channel, created_at) VALUES ($1, $2, $3, $4, $5)`,
+	err := a.Later(ctx, `INSERT INTO deliveries (ticket_id, entry_id, purpose, channel, created_at) VALUES ($1, $2, $3, $4, $5)`,
 		t.ID, entry, purpose, t.Channel, a.NowMicros())
 	if err != nil {
 		return fmt.Errorf("ticket: delivery: %w", err)
@@ -707,7 +707,7 @@ func hasWords(ctx context.Context, q db.Querier, id int64) (bool, error) {
 }
 
 func link(ctx context.Context, a *action.Action, id, other int64, kind string) error {
-	_, err := a.Exec(ctx, `INSERT INTO ticket_links (ticket_id, other_id, kind, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, other, kind, a.NowMicros())
+	err := a.Later(ctx, `INSERT INTO ticket_links (ticket_id, other_id, kind, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, other, kind, a.NowMicros())
 	if err != nil {
 		return fmt.Errorf("ticket: link %d to %d: %w", id, other, err)
 	}
@@ -761,19 +761,24 @@ func (s *Service) armAll(ctx context.Context, a *action.Action, t Ticket, why st
 	if err != nil {
 		return err
 	}
-	kinds := []sla.Kind{sla.Acknowledge, sla.Resolution}
-	if t.ParentID == 0 {
-		kinds = append(kinds, sla.FirstResponse, sla.Urgent)
-	}
-	if followUp && t.ParentID == 0 {
-		kinds = append(kinds, sla.FollowUp)
-	}
-	for _, k := range kinds {
+	for _, k := range clocksOf(t, followUp) {
 		if err := sla.Arm(ctx, a, t.ID, k, t.Round, p.Target(k), p.Name, why); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clocksOf are the clocks of a new round.
+func clocksOf(t Ticket, followUp bool) []sla.Kind {
+	kinds := []sla.Kind{sla.Acknowledge, sla.Resolution}
+	if t.ParentID == 0 {
+		kinds = append(kinds, sla.FirstResponse, sla.Urgent)
+		if followUp {
+			kinds = append(kinds, sla.FollowUp)
+		}
+	}
+	return kinds
 }
 
 func (r *Rating) check() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
@@ -194,9 +195,25 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if t.Number, err = s.nextNumber(ctx, a.Tx, cfg.NumberTemplate); err != nil {
 		return t, err
 	}
+	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	if err != nil {
+		return t, err
+	}
+	// Who registers while the customer is on the line has responded already.
+	answered := a.Actor.Kind == authz.User && t.ParentID == 0 && (t.Channel == "phone" || t.Channel == "walk_in")
+	if answered {
+		t.RespondedAt = a.Now
+	}
+	for _, k := range clocksOf(t, false) { // known before they are there, so that the row is written once
+		if due := a.Now.Add(p.Target(k)); p.Target(k) > 0 && !(answered && k == sla.FirstResponse) && (t.DueAt.IsZero() || due.Before(t.DueAt)) {
+			t.DueAt, t.DueClock, t.DueTotal = due, k, p.Target(k)
+		}
+	}
 	if err := s.insert(ctx, a, &t, in); err != nil {
 		return t, err
 	}
+	inserted := t
+	sla.Fresh(a, t.ID)
 	if _, err := s.fields().Set(ctx, a.Tx, field.Ticket, t.ID, values); err != nil {
 		return t, err
 	}
@@ -211,22 +228,19 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if err := s.armAll(ctx, a, t, "registered", false); err != nil {
 		return t, err
 	}
-	if a.Actor.Kind == authz.User && t.ParentID == 0 && (t.Channel == "phone" || t.Channel == "walk_in") {
-		// Who registers while the customer is on the line has responded already.
-		t.RespondedAt = a.Now
+	if answered {
 		if _, err := sla.Meet(ctx, a, t.ID, "registered", sla.FirstResponse); err != nil {
 			return t, err
 		}
 	}
-	if err := customer.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
+	if t.ParentID == 0 {
+		err = customer.NewTicket(ctx, a.Tx, t.CustomerID, a.Now)
+	} else {
+		err = customer.Touch(ctx, a.Tx, t.CustomerID, a.Now)
+	}
+	if err != nil {
 		return t, err
 	}
-	if t.ParentID == 0 {
-		if err := customer.AddTicket(ctx, a.Tx, t.CustomerID, 0, 1); err != nil {
-			return t, err
-		}
-	}
-	old := t
 	if err := s.hooks.done(ctx, a, Ticket{}, &t, Register, Input{}); err != nil {
 		return t, err
 	}
@@ -235,9 +249,10 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 	}
-	// save counts a ticket that was not open before as newly open.
-	old.State, old.AssigneeID, old.RespondedAt = "", 0, t.CreatedAt.AddDate(-1, 0, 0)
-	if err := s.save(ctx, a, old, &t); err != nil {
+	if err := s.moveLoad(ctx, a, Ticket{}, t); err != nil {
+		return t, err
+	}
+	if err := s.saveRow(ctx, a, inserted, &t, false); err != nil {
 		return t, err
 	}
 	f := fact(Ticket{State: ""}, t)
@@ -263,12 +278,13 @@ func (s *Service) insert(ctx context.Context, a *action.Action, t *Ticket, in Re
 	err := a.QueryRow(ctx, `
 		INSERT INTO tickets (number, parent_id, title, type, class, category_id, urgency, priority, priority_reason, channel, description,
 			customer_id, customer_name, customer_level, contact_id, department_id, assignee_id, assignee_name, supervisor_id, state, follows_id, link_key,
-			created_by, created_by_name, created_at, updated_at, activity_at, customer_at, assigned_at, import_key, demo)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+			created_by, created_by_name, created_at, updated_at, activity_at, customer_at, assigned_at, import_key, demo, due_at, due_clock, due_total, responded_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)
 		RETURNING id`,
 		t.Number, db.NullID(t.ParentID), t.Title, t.Type, t.Class, t.CategoryID, t.Urgency, t.Priority, t.PriorityReason, t.Channel, t.Description,
 		t.CustomerID, t.CustomerName, t.CustomerLevel, t.ContactID, t.DepartmentID, t.AssigneeID, t.AssigneeName, t.SupervisorID, string(t.State), t.FollowsID, t.LinkKey,
-		t.CreatedBy, t.CreatedByName, db.Micros(t.CreatedAt), db.Micros(t.UpdatedAt), db.Micros(t.ActivityAt), db.Micros(t.CustomerAt), db.Micros(t.AssignedAt), key, db.Bool(in.Demo)).Scan(&t.ID)
+		t.CreatedBy, t.CreatedByName, db.Micros(t.CreatedAt), db.Micros(t.UpdatedAt), db.Micros(t.ActivityAt), db.Micros(t.CustomerAt), db.Micros(t.AssignedAt), key, db.Bool(in.Demo),
+		db.Micros(t.DueAt), string(t.DueClock), int64(t.DueTotal/time.Second), db.Micros(t.RespondedAt)).Scan(&t.ID)
 	if err != nil {
 		return fmt.Errorf("ticket: insert: %w", err)
 	}

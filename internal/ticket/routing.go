@@ -18,17 +18,34 @@ type assignee struct {
 	Name string
 }
 
+// matrixHeld holds the priority matrix between changes.
+type matrixHeld struct{}
+
 // Priority derives the priority from urgency and customer level (TKT-3).
 func Priority(ctx context.Context, q db.Querier, urgency, level string) (string, error) {
-	var p string
-	err := q.QueryRow(ctx, `SELECT priority FROM priority_matrix WHERE urgency = $1 AND level = $2`, urgency, level).Scan(&p)
-	if errors.Is(err, sql.ErrNoRows) {
-		return defaultPriority(urgency, level), nil
-	}
+	m, err := db.Held(ctx, q, matrixHeld{}, func() (map[[2]string]string, error) {
+		rows, err := q.Query(ctx, `SELECT urgency, level, priority FROM priority_matrix`)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		m := map[[2]string]string{}
+		for rows.Next() {
+			var u, l, p string
+			if err := rows.Scan(&u, &l, &p); err != nil {
+				return nil, err
+			}
+			m[[2]string{u, l}] = p
+		}
+		return m, rows.Err()
+	})
 	if err != nil {
 		return "", fmt.Errorf("ticket: priority: %w", err)
 	}
-	return p, nil
+	if p, ok := m[[2]string{urgency, level}]; ok {
+		return p, nil
+	}
+	return defaultPriority(urgency, level), nil
 }
 
 // defaultPriority is the matrix of a fresh install.
@@ -207,6 +224,7 @@ func Seed(ctx context.Context, a *action.Action, departments map[string]int64) e
 	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM priority_matrix`).Scan(&n); err != nil || n > 0 {
 		return err
 	}
+	a.Drop(matrixHeld{})
 	for _, u := range Urgencies {
 		for _, l := range Levels {
 			if _, err := a.Exec(ctx, `INSERT INTO priority_matrix (urgency, level, priority) VALUES ($1, $2, $3)`, u, l, defaultPriority(u, l)); err != nil {

@@ -191,9 +191,8 @@ func (s *Service) load(ctx context.Context, a *action.Action, id int64) (Ticket,
 	}
 }
 
-// save writes what differs between old and t, moves the counters that follow
-// from it and refreshes the nearest deadline. Zero rows: changed meanwhile.
-func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Ticket) error {
+// due sets the deadline of t to that of its nearest clock.
+func due(ctx context.Context, a *action.Action, t *Ticket) error {
 	c, ok, err := sla.Nearest(ctx, a, t.ID)
 	if err != nil {
 		return err
@@ -202,22 +201,15 @@ func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Tic
 	if ok {
 		t.DueAt, t.DueClock, t.DueTotal = c.DueAt, c.Kind, c.Target
 	}
-	t.UpdatedAt = a.Now
-	var args db.Args
-	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
-	for _, col := range mutable {
-		if now := col.value(t); now != col.value(&old) {
-			set += ", " + col.name + " = " + args.Add(now)
-		}
+	return nil
+}
+
+// save writes what differs between old and t, moves the counters that follow
+// from it and refreshes the nearest deadline.
+func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Ticket) error {
+	if err := s.saveRow(ctx, a, old, t, true); err != nil {
+		return err
 	}
-	res, err := a.Exec(ctx, "UPDATE tickets SET "+set+" WHERE id = "+args.Add(t.ID)+" AND version = "+args.Add(old.Version), args.Values...)
-	if err != nil {
-		return fmt.Errorf("ticket: save %d: %w", t.ID, err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return changedMeanwhile()
-	}
-	t.Version = old.Version + 1
 	if err := s.moveLoad(ctx, a, old, *t); err != nil {
 		return err
 	}
@@ -226,6 +218,31 @@ func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Tic
 			return err
 		}
 	}
+	return nil
+}
+
+// saveRow writes what differs between old and t into its row, and refreshes the
+// nearest deadline; when nothing differs it does so only if it must.
+func (s *Service) saveRow(ctx context.Context, a *action.Action, old Ticket, t *Ticket, must bool) error {
+	if err := due(ctx, a, t); err != nil {
+		return err
+	}
+	t.UpdatedAt = a.Now
+	var args db.Args
+	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
+	for _, col := range mutable {
+		if now := col.value(t); now != col.value(&old) {
+			set, must = set+", "+col.name+" = "+args.Add(now), true
+		}
+	}
+	if !must {
+		return nil
+	}
+	// Whoever saves has made the row or loaded it with its lock: it is as it was.
+	if err := a.Later(ctx, "UPDATE tickets SET "+set+" WHERE id = "+args.Add(t.ID)+" AND version = "+args.Add(old.Version), args.Values...); err != nil {
+		return fmt.Errorf("ticket: save %d: %w", t.ID, err)
+	}
+	t.Version = old.Version + 1
 	return nil
 }
 
@@ -264,7 +281,7 @@ func (s *Service) moveLoad(ctx context.Context, a *action.Action, old, t Ticket)
 }
 
 func addLoad(ctx context.Context, tx *db.Tx, user int64, by int) error {
-	_, err := tx.Exec(ctx, `INSERT INTO ticket_load (user_id, open) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET open = ticket_load.open + excluded.open`, user, by)
+	err := tx.Later(ctx, `INSERT INTO ticket_load (user_id, open) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET open = ticket_load.open + excluded.open`, user, by)
 	if err != nil {
 		return fmt.Errorf("ticket: load of user %d: %w", user, err)
 	}

@@ -65,6 +65,7 @@ func (s *Service) SetMatrix(ctx context.Context, actor authz.Actor, m Matrix) er
 		if err != nil {
 			return nil, err
 		}
+		a.Drop(matrixHeld{})
 		for _, u := range Urgencies {
 			for _, l := range Levels {
 				p := m[u][l]
@@ -305,6 +306,7 @@ func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p sla.Policy
 		if err := e.OrNil(); err != nil {
 			return nil, err
 		}
+		sla.Changed(a.Tx)
 		all, err := sla.Policies(ctx, a)
 		if err != nil {
 			return nil, err
@@ -360,6 +362,7 @@ func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p sla.Policy
 func (s *Service) DeletePolicy(ctx context.Context, actor authz.Actor, id int64) error {
 	return s.configure(ctx, actor, "sla.delete_policy", "sla.policy_changed", id, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
 		var name string
+		sla.Changed(a.Tx)
 		if err := a.QueryRow(ctx, `DELETE FROM sla_policies WHERE id = $1 AND type <> '' RETURNING name`, id).Scan(&name); err != nil {
 			return nil, notFound()
 		}
