@@ -24,6 +24,8 @@ import (
 	"bihuan/internal/approval/approvalui"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/canned"
+	"bihuan/internal/canned/cannedui"
 	"bihuan/internal/clock"
 	"bihuan/internal/complaint"
 	"bihuan/internal/complaint/complaintui"
@@ -75,6 +77,7 @@ type App struct {
 	Customers  *customer.Service
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
+	Canned     *canned.Service
 	Clocks     *sla.Service
 	Notify     *notify.Service
 	Files      *blob.Files
@@ -206,12 +209,13 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Clocks: clocks,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
 	a.routes()
 	a.duties()
 	a.care()
+	a.writing()
 	a.gauges()
 	if !o.Offline {
 		if err := a.seed(ctx); err != nil {
@@ -228,6 +232,7 @@ func navigation(approvals *approval.Service, customers *customer.Service) []ui.N
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		approvalui.Nav(approvals),
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
+		cannedui.Nav(),
 		manual.Nav(),
 	)
 	nav = append(nav, customerui.CareNav(customers)...)
@@ -244,10 +249,11 @@ func (a *App) routes() {
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, a.customerPages())
-	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL}
+	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Canned: mayCall}
 	a.complaints(&besides)
 	ticketui.Routes(rt, besides)
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
+	cannedui.Routes(rt, a.cannedPages())
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
@@ -389,7 +395,10 @@ func (a *App) seed(ctx context.Context) error {
 			}
 		}
 		act.Nothing()
-		return ticket.Seed(ctx, act, deps)
+		if err := ticket.Seed(ctx, act, deps); err != nil {
+			return err
+		}
+		return canned.Seed(ctx, act)
 	})
 	if err != nil {
 		return fmt.Errorf("app: defaults: %w", err)

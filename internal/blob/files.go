@@ -221,6 +221,39 @@ func (s *Files) Withdraw(ctx context.Context, actor authz.Actor, id int64) error
 	})
 }
 
+// Keep lets uploads of actor's own wait until then for what they belong to: a
+// draft that is not finished today. Other ids are left alone.
+func (s *Files) Keep(ctx context.Context, tx *db.Tx, actor authz.Actor, ids []int64, until time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var a db.Args
+	_, err := tx.Exec(ctx, `UPDATE files SET keep_until = `+a.Add(db.Micros(until))+` WHERE owner_type = `+a.Add(pendingPrefix+string(actor.Kind))+` AND uploaded_by = `+a.Add(actor.ID)+` AND id IN (`+a.AddInts(ids)+`)`, a.Values...)
+	if err != nil {
+		return fmt.Errorf("blob: keep: %w", err)
+	}
+	return nil
+}
+
+// Release takes the files of a record back into the hands of the action's actor,
+// as uploads of his own that wait until then, and returns their ids. The caller
+// has checked that he may.
+func (s *Files) Release(ctx context.Context, a *action.Action, ownerType string, ownerID int64, until time.Time) (ids []int64, err error) {
+	fs, err := s.Of(ctx, a, ownerType, ownerID)
+	if err != nil || len(fs) == 0 {
+		return nil, err
+	}
+	for _, f := range fs {
+		ids = append(ids, f.ID)
+	}
+	_, err = a.Exec(ctx, `UPDATE files SET owner_type = $1, owner_id = 0, entry_id = 0, internal = 0, uploaded_by = $2, keep_until = $3 WHERE owner_type = $4 AND owner_id = $5`,
+		pendingPrefix+string(a.Actor.Kind), a.Actor.ID, db.Micros(until), ownerType, ownerID)
+	if err != nil {
+		return nil, fmt.Errorf("blob: release %s %d: %w", ownerType, ownerID, err)
+	}
+	return ids, nil
+}
+
 // WaitsFor reports whether f is an upload of actor's own that is not attached to
 // anything yet.
 func (f File) WaitsFor(actor authz.Actor) bool {
@@ -336,9 +369,9 @@ func (s *Files) Sweep(ctx context.Context) error {
 		err := s.run.DB().Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 			r, err := tx.Exec(ctx, `
 				DELETE FROM files WHERE id IN (
-					SELECT id FROM files WHERE owner_type IN ($1, $2, $3) AND created_at < $4 ORDER BY id LIMIT $5)`,
+					SELECT id FROM files WHERE owner_type IN ($1, $2, $3) AND created_at < $4 AND keep_until < $5 ORDER BY id LIMIT $6)`,
 				pendingPrefix+string(authz.User), pendingPrefix+string(authz.Customer), pendingPrefix+string(authz.Worker),
-				db.Micros(tx.Now.Add(-orphanAge)), sweepBatch)
+				db.Micros(tx.Now.Add(-orphanAge)), tx.NowMicros(), sweepBatch)
 			if err != nil {
 				return err
 			}

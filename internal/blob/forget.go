@@ -33,3 +33,15 @@ func (s *Files) Drop(ctx context.Context, sums []string) error {
 	}
 	return nil
 }
+
+// RemoveOf takes the files of records that are gone away; their content goes with
+// [Files.SweepContent].
+func RemoveOf(ctx context.Context, tx *db.Tx, ownerType string, owners []int64) error {
+	return db.EachIn(owners, func(in string, args []any) error {
+		a := db.Args{Values: args}
+		if _, err := tx.Exec(ctx, `DELETE FROM files WHERE owner_id IN (`+in+`) AND owner_type = `+a.Add(ownerType), a.Values...); err != nil {
+			return fmt.Errorf("blob: remove of %s: %w", ownerType, err)
+		}
+		return nil
+	})
+}

@@ -52,6 +52,9 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error)
 			return 0, fmt.Errorf("ticket: remove drafts: %w", err)
 		}
 	}
+	if err := forgetUnsent(ctx, a.Tx, ids); err != nil {
+		return 0, err
+	}
 	if err := sla.Remove(ctx, a.Tx, ids); err != nil {
 		return 0, err
 	}

@@ -50,6 +50,9 @@ func Forget(ctx context.Context, tx *db.Tx, customers []int64) error {
 	if err != nil {
 		return err
 	}
+	if err := forgetUnsent(ctx, tx, ids); err != nil {
+		return err
+	}
 	for _, id := range ids {
 		if _, err := tx.Exec(ctx, `UPDATE tickets SET customer_name = $1, link_key = $2 WHERE id = $3`, customer.Tombstone, crypt.Token(9), id); err != nil {
 			return fmt.Errorf("ticket: forget the customer of %d: %w", id, err)

@@ -1,6 +1,7 @@
 package ticketui
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,10 +23,20 @@ type composer struct {
 	Form    *web.Form
 	Methods []ui.Option
 	People  []ui.Option
-	Uploads []uploaded
-	Vague   []string // what the record lacks, in the reader's language; nil: nothing
-	begun   bool     // something is written already
+	Uploads map[string][]uploaded // by kind
+	Vague   []string              // what the record lacks, in the reader's language; nil: nothing
+	Claim   bool                  // nobody handles the ticket: a reply takes it
+	Sends   []sendWith            // moves a reply can come with
+	Canned  bool                  // texts under a short code can be called
+	Needs   ticket.Verb           // the move whose form asks for more than a text; "" none
+	begun   bool                  // something is written already
 	actor   int64
+}
+
+// sendWith is a move that a reply can come with, so that both are one step.
+type sendWith struct {
+	Verb ticket.Verb // "": a reply alone
+	Icon string
 }
 
 // Key makes what nobody has begun to write be drawn once: it is the same for
@@ -34,7 +45,11 @@ func (c composer) Key() any {
 	if c.Form == nil || c.begun || len(c.Form.Errors) > 0 || len(c.Uploads) > 0 || len(c.Vague) > 0 {
 		return nil
 	}
-	return strings.Join(c.Kinds, " ") + " " + c.Kind + " " + id(c.actor) + " " + offered(c.People)
+	key := strings.Join(c.Kinds, " ") + " " + c.Kind + " " + id(c.actor) + " " + offered(c.People)
+	for _, s := range c.Sends {
+		key += " " + string(s.Verb)
+	}
+	return key + fmt.Sprint(" ", c.Claim, c.Canned)
 }
 
 const (
@@ -48,9 +63,19 @@ var recordFields = []string{"at", "method", "contact", "reaction", "agreement", 
 
 func draftPlace(t int64, kind string) string { return "ticket:" + id(t) + ":" + kind }
 
-// kinds are what the reader may write.
+// DraftKind is the kind of a draft that an input names; a reply, when it names
+// none.
+func DraftKind(name string) string {
+	if name == kindNote || name == kindFollowUp {
+		return name
+	}
+	return kindReply
+}
+
+// kinds are what the reader may write. Who could take the ticket may reply: his
+// reply takes it.
 func (v *pane) kinds() (ks []string) {
-	if v.CanReply {
+	if v.CanReply || v.canTake() {
 		ks = append(ks, kindReply)
 	}
 	if v.CanWrite {
@@ -61,9 +86,17 @@ func (v *pane) kinds() (ks []string) {
 
 // composerOf prepares the composer; f nil: with the drafts of the reader.
 func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
-	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID}
+	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor)}
 	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
+	}
+	if c.Claim && v.CanReply {
+		c.Sends = append(c.Sends, sendWith{"", "send"})
+	}
+	for _, verb := range []ticket.Verb{ticket.RequestConfirmation, ticket.Ask, ticket.Acknowledge} {
+		if slices.Contains(v.Verbs, verb) {
+			c.Sends = append(c.Sends, sendWith{verb, looks[verb].icon})
+		}
 	}
 	c.Methods = options(r, "journal.method.", journal.Methods)
 	if r.Actor.Can(org.PermDirectory) {
@@ -87,6 +120,14 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 					c.Kind = k
 				}
 			}
+			if kept := ticket.ListedFiles(drafts[ticket.FilesPlace(v.T.ID, k)]); len(kept) > 0 {
+				for _, n := range kept {
+					c.Form.Values.Add("file_"+k, id(n))
+				}
+				if c.Uploads[k] = p.named(r, kept); len(c.Uploads[k]) > 0 && c.Kind == "" {
+					c.Kind = k
+				}
+			}
 		}
 		if more, err := url.ParseQuery(drafts[draftPlace(v.T.ID, "record")]); err == nil {
 			for _, n := range recordFields {
@@ -98,12 +139,30 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 		}
 	} else {
 		c.Kind = f.Get("kind")
-		c.Uploads = p.waiting(r, f)
+		for _, k := range c.Kinds {
+			if fs := p.named(r, filesOf(f, k)); len(fs) > 0 {
+				c.Uploads[k] = fs
+			}
+		}
 	}
 	if !slices.Contains(c.Kinds, c.Kind) {
 		c.Kind = c.Kinds[0]
 	}
 	return c, nil
+}
+
+// filesOf are the uploads of the form that belong to kind; those under the plain
+// name belong to the kind that is being sent.
+func filesOf(f *web.Form, kind string) []int64 {
+	ids := f.IDs("file_" + kind)
+	if f.Get("kind") == kind {
+		for _, n := range f.IDs("file") {
+			if !slices.Contains(ids, n) {
+				ids = append(ids, n)
+			}
+		}
+	}
+	return ids
 }
 
 // recordDraft is what of the form belongs to a follow-up beside its text, ""
@@ -136,34 +195,39 @@ func (p *pages) saveDraft(w http.ResponseWriter, r *web.Request) error {
 	return nil
 }
 
-// keepDrafts stores the texts of the form that differ from what is stored; the
-// draft of the kind sent is removed.
+// keepDrafts stores the texts and attachments of the form that differ from what is
+// stored; the draft of the kind sent is removed.
 func (p *pages) keepDrafts(r *web.Request, t ticket.Ticket, f *web.Form, sent string) error {
-	had, err := p.Tickets.Drafts(r.Context(), r.Actor, "ticket:"+id(t.ID)+":")
+	ctx := r.Context()
+	had, err := p.Tickets.Drafts(ctx, r.Actor, "ticket:"+id(t.ID)+":")
 	if err != nil {
 		return err
 	}
-	want := map[string]string{}
 	for _, k := range []string{kindReply, kindNote, kindFollowUp} {
-		if f.Has("body_"+k) || k == sent {
-			want[k] = f.Text("body_" + k)
+		if !f.Has("body_"+k) && k != sent {
+			continue
 		}
-	}
-	if f.Has("method") {
-		want["record"] = recordDraft(f, r.Actor.ID)
-	}
-	if sent != "" {
-		want[sent] = ""
-		if sent == kindFollowUp {
-			want["record"] = ""
+		var w ticket.Writing
+		if k != sent {
+			w.Body = f.Text("body_" + k)
+			if files := filesOf(f, k); len(files) > 0 {
+				for _, x := range p.named(r, files) {
+					w.Files = append(w.Files, x.ID)
+				}
+			}
 		}
-	}
-	for k, text := range want {
-		if place := draftPlace(t.ID, k); had[place] != text {
-			if err := p.Tickets.SaveDraft(r.Context(), r.Actor, place, text); err != nil {
+		if had[draftPlace(t.ID, k)] != w.Body || had[ticket.FilesPlace(t.ID, k)] != ticket.FileList(w.Files) {
+			if err := p.Tickets.KeepDraft(ctx, r.Actor, t.ID, k, w); err != nil {
 				return err
 			}
 		}
+	}
+	record := ""
+	if f.Has("method") && sent != kindFollowUp {
+		record = recordDraft(f, r.Actor.ID)
+	}
+	if place := draftPlace(t.ID, "record"); (f.Has("method") || sent == kindFollowUp) && had[place] != record {
+		return p.Tickets.SaveDraft(ctx, r.Actor, place, record)
 	}
 	return nil
 }
@@ -177,17 +241,34 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 	}
 	ctx, f := r.Context(), r.Input()
 	kind := f.Choice("kind", kindReply, kindNote, kindFollowUp)
-	text := f.Text("body_" + kind)
+	text, then := f.Text("body_"+kind), f.String("then")
 	var vague []string
 	what := written
+	for _, n := range f.IDs("file_" + kind) {
+		if !slices.Contains(f.IDs("file"), n) {
+			f.Values.Add("file", id(n))
+		}
+	}
+	f.Values.Del("file_" + kind)
 	uploads, err := p.received(r, f)
 	if err == nil {
 		err = f.Err()
 	}
+	if to := asides[then]; to != "" && err == nil { // not sent: the draft goes elsewhere
+		if err := p.keepDrafts(r, t, f, ""); err != nil {
+			return err
+		}
+		return r.SeeOther(w, "/tickets/%s/%s?kind=%s", t.Number, to, kind)
+	}
+	s, serr := p.selected(r)
+	if serr != nil {
+		return serr
+	}
+	var leave string
 	if err == nil {
 		switch kind {
 		case kindReply:
-			_, err = p.Tickets.Reply(ctx, r.Actor, t.ID, text, uploads)
+			leave, err = p.reply(r, t, s, text, uploads, ticket.Verb(then))
 		case kindNote:
 			var named []int64
 			if named, err = p.mentions(ctx, r, text); err == nil {
@@ -228,9 +309,8 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 	if err := p.keepDrafts(r, t, f, kind); err != nil {
 		return err
 	}
-	s, err := p.selected(r)
-	if err != nil {
-		return err
+	if leave != "" {
+		return r.SeeOther(w, "%s", leave)
 	}
 	if !r.IsFragment() {
 		return r.SeeOther(w, "%s", address("/tickets/"+t.Number, s.keep))
@@ -251,6 +331,38 @@ func (p *pages) write(w http.ResponseWriter, r *web.Request) error {
 	}
 	r.Trigger(w, "ticket:written")
 	return workspacePage.Fragment(w, r, "composer", workspace{Pane: v}, parts(r, v, what)...)
+}
+
+// asides are the buttons of the composer that send nothing: what is written goes
+// on to a page about it.
+var asides = map[string]string{"canned": "canned", "share": "shared/new"}
+
+// reply sends words to the customer, with the move that was chosen: at once, or
+// after the time in which they can be taken back. leave is where the writer likes
+// to go next, "" when he stays.
+func (p *pages) reply(r *web.Request, t ticket.Ticket, s selection, text string, uploads []int64, verb ticket.Verb) (leave string, err error) {
+	ctx := r.Context()
+	if verb != "" && !slices.Contains(ticket.SendVerbs, verb) {
+		verb = ""
+	}
+	prefs, err := p.Tickets.WritingPreferences(ctx, r.Actor)
+	if err != nil {
+		return "", err
+	}
+	switch prefs.AfterSend { // asked before: what is answered leaves some lists
+	case "list":
+		leave = address("/tickets", s.keep)
+	case "next":
+		_, next, err := p.Tickets.Beside(ctx, ticket.View(r.Actor), s.filter, t)
+		if err != nil {
+			return "", err
+		}
+		if leave = address("/tickets", s.keep); next != "" {
+			leave = address("/tickets/"+next, s.keep)
+		}
+	}
+	_, err = p.Tickets.Send(ctx, r.Actor, t.ID, ticket.Outgoing{Body: text, Files: uploads, Verb: verb}, prefs.Undo)
+	return leave, err
 }
 
 // moveField renames a field of a fault: the room speaks of "body", this form
@@ -282,7 +394,7 @@ func (p *pages) notWritten(w http.ResponseWriter, r *web.Request, t ticket.Ticke
 		w.Header().Set("Cache-Control", "no-store")
 		return p.renderStatus(w, r, err, f, t, func(v *pane) {
 			v.Composer, _ = p.composerOf(r, v, f)
-			v.Composer.Vague = vague
+			v.Composer.Vague, v.Composer.Needs = vague, needs(f, err)
 		})
 	}
 	v, herr := p.headOf(r, t, s.keep)
@@ -292,11 +404,31 @@ func (p *pages) notWritten(w http.ResponseWriter, r *web.Request, t ticket.Ticke
 	if v.Composer, herr = p.composerOf(r, v, f); herr != nil {
 		return herr
 	}
-	v.Composer.Vague = vague
+	if v.Composer.Vague, v.Composer.Needs = vague, needs(f, err); v.Composer.Needs != "" {
+		if err := p.keepDrafts(r, t, f, ""); err != nil { // the form begins with it
+			return err
+		}
+	}
 	if len(v.Composer.Kinds) == 0 {
 		return err
 	}
 	return workspacePage.InvalidFragment(w, r, err, f, "composer", workspace{Pane: v})
+}
+
+// needs is the move a reply was to come with, when the move asks for more than a
+// text: its own form does.
+func needs(f *web.Form, err error) ticket.Verb {
+	verb := ticket.Verb(f.String("then"))
+	fe, ok := fault.As(err)
+	if !ok || fe.Kind != fault.Invalid || f.Get("kind") != kindReply || verb != ticket.RequestConfirmation && verb != ticket.Ask {
+		return ""
+	}
+	for _, x := range fe.Fields {
+		if x.Field != "body_reply" {
+			return verb
+		}
+	}
+	return ""
 }
 
 // renderStatus is renderTicket for a form that failed.

@@ -118,7 +118,21 @@ func (p *pages) showMove(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	m, err := p.moveView(r, t, v, begin(r, t, v))
+	f := begin(r, t, v)
+	if r.URL.Query().Get("from") == kindReply { // written in the composer, where there was no room for the rest
+		d, err := p.Tickets.Draft(r.Context(), r.Actor, t.ID, kindReply)
+		if err != nil {
+			return err
+		}
+		f.Set("from", kindReply).Set("body", d.Body)
+		if f.Get("solution") == "" {
+			f.Set("solution", d.Body)
+		}
+		for _, n := range d.Files {
+			f.Values.Add("file", id(n))
+		}
+	}
+	m, err := p.moveView(r, t, v, f)
 	if err != nil {
 		return err
 	}
@@ -158,6 +172,16 @@ func (p *pages) move(w http.ResponseWriter, r *web.Request) error {
 	}
 	if err != nil {
 		return p.notMoved(w, r, t, v, f, err)
+	}
+	if f.Get("from") == kindReply { // what was written there has been sent
+		if err := p.Tickets.KeepDraft(r.Context(), r.Actor, t.ID, kindReply, ticket.Writing{}); err != nil {
+			return err
+		}
+		s, err := p.selected(r)
+		if err != nil {
+			return err
+		}
+		return r.SeeOther(w, "%s", address("/tickets/"+t.Number, s.keep))
 	}
 	what := whole
 	if slices.Contains(inside, v) {

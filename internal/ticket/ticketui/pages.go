@@ -46,6 +46,9 @@ type Rooms struct {
 	Menu      []MenuEntry
 	New       []NewPart
 	MoveNotes []MoveNote
+	// Canned reports whether an actor may call texts under a short code, at
+	// /tickets/{number}/canned; nil: there are none.
+	Canned func(actor authz.Actor) bool
 }
 
 // NewPart is what another room asks for in the form that registers a request.
@@ -101,6 +104,14 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("GET  /tickets/{number}/clocks", ticket.PermView, p.showClocks)
 	rt.Handle("POST /tickets/{number}/entries", ticket.PermNote, p.write, upload)
 	rt.Handle("POST /tickets/{number}/draft", ticket.PermNote, p.saveDraft)
+	rt.Handle("GET  /tickets/preferences", ticket.PermHandle, p.showPreferences)
+	rt.Handle("POST /tickets/preferences", ticket.PermHandle, p.setPreferences)
+	rt.Handle("POST /outbox/{id}/withdrawal", ticket.PermHandle, p.takeBack)
+	rt.Handle("POST /outbox/{id}/sending", ticket.PermHandle, p.sendNow)
+	rt.Handle("GET  /tickets/{number}/shared/new", ticket.PermNote, p.newShared)
+	rt.Handle("POST /tickets/{number}/shared", ticket.PermNote, p.share, upload)
+	rt.Handle("GET  /tickets/{number}/shared/{id}", ticket.PermNote, p.showShared)
+	rt.Handle("POST /tickets/{number}/shared/{id}", ticket.PermNote, p.editShared, upload)
 	rt.Handle("GET  /tickets/{number}/moves/{verb}", ticket.PermView, p.showMove)
 	rt.Handle("POST /tickets/{number}/moves/{verb}", ticket.PermView, p.move, upload)
 	rt.Handle("GET  /tickets/{number}/edit", ticket.PermEdit, p.showEdit)
@@ -287,9 +298,11 @@ type uploaded struct {
 
 // waiting names the files a form that failed brings back, so that none has to
 // be chosen again.
-func (p *pages) waiting(r *web.Request, f *web.Form) []uploaded {
+func (p *pages) waiting(r *web.Request, f *web.Form) []uploaded { return p.named(r, f.IDs("file")) }
+
+// named names uploads that wait for the reader; other ids are left out.
+func (p *pages) named(r *web.Request, ids []int64) []uploaded {
 	var out []uploaded
-	ids := f.IDs("file")
 	for _, n := range ids[:min(len(ids), maxFiles)] {
 		x, err := p.Files.Get(r.Context(), p.Tickets.DB().Read(), n)
 		if err == nil && x.WaitsFor(r.Actor) {

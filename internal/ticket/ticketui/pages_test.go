@@ -47,6 +47,9 @@ func (w who) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 
 func newSite(t *testing.T, d *db.DB, c *clock.Fake) *site {
 	h := tickettest.New(t, d, c)
+	for _, x := range tickettest.People { // most tests want a reply to be there at once
+		h.OK(h.SetWritingPreferences(h.Ctx, h.As(x.Login), ticket.Preferences{AfterSend: "stay"}))
+	}
 	rt := web.New(web.Config{Clock: c, Auth: []web.Authenticator{who{h}}, Shell: &ui.Shell{Nav: Nav}})
 	Routes(rt, Rooms{Tickets: h.Service, Customers: h.Customers, Org: h.Org, Files: h.Files, PublicURL: "https://kf.example.cn/"})
 	return &site{h, rt}

@@ -48,11 +48,18 @@ type pane struct {
 	Tell     *tell
 	Timeline timeline
 	Composer composer
+	Verbs    []ticket.Verb   // moves the reader may make now
+	Unsent   []ticket.Unsent // his messages on their way, and drafts of this ticket that are shared with him
+	Shared   []sharedLine
 	Side2    side
 }
 
+// canTake reports whether the ticket is nobody's and the reader may make it his.
+func (v *pane) canTake() bool { return v.T.AssigneeID == 0 && slices.Contains(v.Verbs, ticket.Take) }
+
 // act is a move as a button.
 type act struct {
+	Verb  ticket.Verb // "" for what is no move
 	Name  string
 	Icon  string
 	Key   string // letter
@@ -121,7 +128,7 @@ func (p *pages) acts(r *web.Request, t *ticket.Ticket, query string) []act {
 		if !slices.Contains(allowed, v) {
 			continue
 		}
-		a := act{Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key, Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel, Drawn: true}
+		a := act{Verb: v, Name: r.T("ticket.verb." + string(v)), Icon: looks[v].icon, Key: looks[v].key, Ask: !slices.Contains(plain, v), Bad: v == ticket.Cancel, Drawn: true}
 		a.To = "/tickets/" + t.Number + "/moves/" + string(v) + query
 		out = append(out, a)
 	}
@@ -233,6 +240,9 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 		v.Supervisor = p.Org.Name(ctx, t.SupervisorID)
 	}
 	as := p.acts(r, &t, v.Query)
+	for _, a := range as {
+		v.Verbs = append(v.Verbs, a.Verb)
+	}
 	if len(as) > 0 {
 		as[0].Class = "btn ok"
 		v.Main, as = &as[0], as[1:]
@@ -255,6 +265,11 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 	v.CanWrite = r.Actor.Can(ticket.PermNote)
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
 	v.CanReveal = mayReveal(r, t)
+	var err error
+	if v.Unsent, err = p.Tickets.UnsentOf(ctx, r.Actor, t.ID); err != nil {
+		return nil, err
+	}
+	p.shared(r, v)
 	clocks, err := sla.Of(ctx, q, t.ID)
 	if err != nil {
 		return nil, err
@@ -745,7 +760,7 @@ func writable(f *web.Form, v *pane) bool {
 // parts are what a change may touch. The composer stays, somebody may be writing
 // in it, unless what may be written has changed.
 func parts(r *web.Request, v *pane, what touched) []ui.Part {
-	ps := []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph")}
+	ps := []ui.Part{ui.Into("tkhead", "#tkhead", "innerMorph"), ui.Into("lines", "#tl", "innerMorph"), ui.Into("shared", "#shared", "innerMorph"), ui.Into("outbox", "#outbox", "innerMorph")}
 	if what == whole {
 		ps = append(ps, ui.Into("customer", "#cust", "innerMorph"))
 	}

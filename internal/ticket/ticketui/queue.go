@@ -27,7 +27,8 @@ type workspace struct {
 	Bulk      bool      // he may do something with many at once
 	Drag      bool      // and give them to somebody by dragging
 	CanCreate bool
-	untouched bool // nothing in the filter is set
+	Outbox    []ticket.Unsent // the reader's messages on their way, when no ticket is open
+	untouched bool            // nothing in the filter is set
 
 	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
 }
@@ -509,6 +510,9 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	}
 	ws, s, err := p.lists(r, "", true)
 	if err != nil {
+		return err
+	}
+	if ws.Outbox, err = p.Tickets.UnsentOf(r.Context(), r.Actor, 0); err != nil {
 		return err
 	}
 	return workspacePage.Render(w, r, chrome(r, s.name, false), ws)

@@ -108,6 +108,107 @@ on('keydown', e => {
 }, true);
 on('focusout', e => { if (e.target == area) shut(); });
 
+// Texts under a short code: "/" and its code, title or pinyin initials open the list; so does the button. It is fetched when asked for.
+// An input method in Chinese mode makes "、" of the same key: at the start of a line it means the same.
+let texts, ta, slash = -1, choice = 0, quiet = -1, looked = 0, waiting;
+const startOf = t => {
+  const before = t.value.slice(0, t.selectionStart), m = before.match(/(?:^|[\s\u3000])([\/／])([^\s\/／]{0,20})$/) || before.match(/(?:^|\n)(、)([^\s、，。]{0,20})$/);
+  return m ? { at: before.length - m[2].length - 1, q: m[2] } : null;
+};
+function hide() { texts?.remove(); texts = null; slash = -1; clearTimeout(waiting); if (ta) { ta.removeAttribute('aria-activedescendant'); ta.removeAttribute('aria-controls'); } }
+on('input', e => {
+  const t = e.target, url = t.form?.dataset.canned;
+  if (!url || !t.matches('.composer textarea') || e.isComposing) return;
+  const hit = startOf(t);
+  if (!hit) { quiet = -1; return hide(); }
+  if (hit.at == quiet) return;
+  ta = t; slash = hit.at;
+  const n = ++looked;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => fetch(url + '?q=' + encodeURIComponent(hit.q), { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : []).then(found => {
+    if (n != looked || slash < 0 || !t.isConnected) return;
+    const at = slash;
+    hide(); slash = at;
+    if (!found.length) return;
+    choice = 0;
+    texts = el('ul', { className: 'mentions texts', role: 'listbox', id: 'texts', ariaLabel: $('[data-canned-open]', t.form)?.ariaLabel || '' }, ...found.map((x, i) => {
+      const li = el('li', { role: 'option', id: 'text' + i }, el('b', { textContent: x.title }), x.code ? el('code', { textContent: '/' + x.code }) : '', el('small', { textContent: x.note }), el('span', { className: 'clip mut', textContent: x.text }));
+      li.setAttribute('aria-selected', i == 0);
+      li.onmousedown = ev => { ev.preventDefault(); call(x); };
+      li._x = x;
+      return li;
+    }));
+    t.closest('.box').prepend(texts);
+    t.setAttribute('aria-controls', 'texts'); t.setAttribute('aria-activedescendant', 'text0');
+  }).catch(() => {}), hit.q ? 120 : 0);
+});
+on('keydown', e => {
+  if (!texts || e.target != ta || e.isComposing || e.keyCode == 229) return;
+  const lis = [...texts.children];
+  if (e.key == 'ArrowDown' || e.key == 'ArrowUp') {
+    choice = (choice + (e.key == 'ArrowDown' ? 1 : lis.length - 1)) % lis.length;
+    lis.forEach((li, i) => li.setAttribute('aria-selected', i == choice));
+    lis[choice].scrollIntoView({ block: 'nearest' });
+    ta.setAttribute('aria-activedescendant', lis[choice].id);
+  }
+  else if ((e.key == 'Enter' || e.key == 'Tab') && !e.ctrlKey && !e.metaKey && !e.shiftKey) call(lis[choice]._x);
+  else if (e.key == 'Escape') { quiet = slash; hide(); }
+  else return;
+  e.preventDefault(); e.stopImmediatePropagation();
+}, true);
+on('focusout', e => { if (e.target == ta) hide(); });
+// type puts text in place of what stands between from and to, so that the browser can undo it.
+function type(t, text, from, to) {
+  t.focus(); t.setSelectionRange(from, to);
+  if (!doc.execCommand('insertText', false, text)) { t.setRangeText(text, from, to, 'end'); t.dispatchEvent(new Event('input', { bubbles: true })); }
+}
+async function call(x) {
+  const t = ta, from = slash, to = t.selectionStart, f = t.form, data = new FormData();
+  hide();
+  data.append('id', x.id);
+  const note = $('[data-draft-status]', f);
+  try {
+    const r = await fetch(f.dataset.canned, { method: 'POST', body: data, headers: { Accept: 'application/json' } });
+    const a = await r.json();
+    if (!r.ok) throw new Error(a.detail || a.title || '');
+    quiet = from;
+    type(t, a.text, from, to);
+    const gap = a.text.search(/_{3,}|【/);
+    if (gap >= 0) { const len = a.text.slice(gap).match(/^(_+|【[^】]*】)/)[0].length; t.setSelectionRange(from + gap, from + gap + len); }
+    const kind = f.elements.kind?.value, list = $(`.uploads[data-name="file_${kind}"]`, f);
+    for (const file of a.files) {
+      const drop = el('button', { type: 'button', textContent: '×', ariaLabel: file.name });
+      drop.dataset.remove = '';
+      list?.append(el('li', {}, el('span', { className: 'clip', textContent: file.name }), el('input', { type: 'hidden', name: list.dataset.name, value: file.id }), drop));
+    }
+    t.dispatchEvent(new Event('input', { bubbles: true }));
+    if (note && a.missing) note.textContent = a.missing;
+  } catch (err) { if (note && err.message) note.textContent = err.message; }
+  quiet = -1;
+}
+on('click', e => {
+  const b = e.target.closest?.('[data-canned-open]');
+  if (!b) return;
+  const f = b.form, t = $$('textarea', f).find(x => x.offsetParent && x.matches('[class^="for-"]'));
+  if (!t) return;
+  const at = t.selectionStart, before = t.value[at - 1];
+  if (texts) return hide();
+  quiet = -1;
+  type(t, before && !/\s/.test(before) ? ' /' : '/', at, t.selectionEnd);
+});
+
+// Messages that can still be taken back count down; by the server's time.
+const ahead = +doc.body.dataset.now ? +doc.body.dataset.now * 1000 - Date.now() : 0;
+setInterval(() => {
+  for (const m of $$('[data-outgoing]')) {
+    const left = Math.round((m.dataset.outgoing - Date.now() - ahead) / 1000), t = $('[data-left]', m);
+    if (left > 0) t.textContent = t.dataset.left.replace('{0}', left);
+    else if (left > -4) { t.textContent = t.dataset.gone; $$('form', m).forEach(f => { f.hidden = true; }); }
+    else m.remove();
+  }
+}, 250);
+on('ticket:taken-back', () => setTimeout(() => { const r = $('.composer [data-write]:checked'); if (r) write(r); }, 50));
+
 // A new ticket: the customer chosen, or typed.
 const form = $('.newform');
 if (form) {

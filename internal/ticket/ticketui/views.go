@@ -56,7 +56,10 @@ func samplePane(open bool) *pane {
 	v.Timeline.Files = []attachment{{1, "x.png", 12, true}, {2, "x.log", 12, false}}
 	v.Timeline.Lines = []line{{ID: 1, Kind: "sys", Author: "x", Text: "x", Reason: "x", At: sampleTime}, {ID: 2, Kind: "customer", Author: "x", Via: "x", At: sampleTime}, {ID: 3, Kind: "followup", Record: &rec, At: sampleTime}}
 	v.Timeline.Later = true
-	v.Composer = composer{Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: []uploaded{{1, "x"}}, Vague: []string{"x"}}
+	v.Composer = composer{Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: map[string][]uploaded{kindReply: {{1, "x"}}}, Vague: []string{"x"},
+		Claim: true, Canned: true, Needs: ticket.Ask, Sends: []sendWith{{"", "send"}, {ticket.RequestConfirmation, "ok"}, {ticket.Ask, "help"}, {ticket.Acknowledge, "ok"}}}
+	v.Unsent = []ticket.Unsent{{ID: 1, State: ticket.Sending, Verb: ticket.Take, Number: "x", SendAt: sampleTime}, {ID: 2, State: ticket.Sending, TicketID: 7, SendAt: sampleTime}}
+	v.Shared = []sharedLine{{ticket.Unsent{ID: 3, Body: "x", UpdatedAt: sampleTime}, "x", "y", "/x"}}
 	v.Side2 = side{Customer: customer.Customer{Name: "x", Type: customer.Company, Ratings: 2, RatingSum: 9, USCC: "x", Tags: []customer.Tag{{Name: "x", Colour: "red"}}}, CanOpen: true,
 		Contact: customer.Contact{ID: 1, Name: "x", Position: "x", Phone: "x", Email: "x", Wechat: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x", URL: to("/x", "action")}}, Others: []other{{Contact: customer.Contact{ID: 2, Name: "y", Phone: "x"}, Values: []value{{Field: "phone", Label: "x", Masked: "x"}}}}, Recent: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Children: []ticket.Row{sampleRow},
 		Fields: []ownField{{"fields.x", "x", "x", ""}, {"", "y", "y", "http://x"}, {"fields.z", "z", "", ""}}, Checks: []ticket.Check{{ID: 1, Body: "x", DoneAt: sampleTime, DoneBy: "x"}, {ID: 2, Body: "y"}}, CheckDone: 1,

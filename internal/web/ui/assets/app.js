@@ -99,6 +99,7 @@ on('click', e => {
   if (hit('[data-help]')) help();
   if (hit('[data-palette-open]')) palette();
   if (hit('[data-print]')) print();
+  if ((x = hit('[data-put]'))) { const to = $(x.dataset.putTo); if (to) { to.focus(); if (!doc.execCommand('insertText', false, x.dataset.put)) { to.setRangeText(x.dataset.put, to.selectionStart, to.selectionEnd, 'end'); to.dispatchEvent(new Event('input', { bubbles: true })); } } }
   if (hit('[data-dismiss]')) hit('.toast, .note-box')?.remove();
   if ((x = hit('[data-open]'))) { e.preventDefault(); show($(x.dataset.open)); }
   if ((x = hit('[data-close]'))) { e.preventDefault(); const d = x.dataset.close ? $(x.dataset.close) : hit('dialog, [popover]'); d?.close ? d.close() : d?.hidePopover(); }
@@ -351,7 +352,8 @@ on('drop', e => {
 });
 function send(z, files) {
   const form = z.form || z.closest('form') || z, box = z.closest('.drop') || z;
-  let list = $('.uploads', box);
+  const kind = form.elements.kind?.value; // a form with several texts keeps their files apart
+  let list = $$('.uploads', box).find(l => !l.dataset.name || l.dataset.name == 'file_' + kind);
   if (!list) { list = el('ul', { className: 'uploads' }); ($('.box', box) || box).append(list); }
   for (let file of files) {
     if (file.name == 'image.png') file = new File([file], `image-${new Date().toISOString().slice(0, 19).replace(/\D/g, '')}.png`, { type: file.type });
@@ -371,7 +373,7 @@ function send(z, files) {
       const r = parse(x.responseText, {});
       bar.remove();
       if (x.status >= 200 && x.status < 300 && r.id) {
-        li.append(el('input', { type: 'hidden', name: z.dataset.uploadName || 'file', value: r.id }));
+        li.append(el('input', { type: 'hidden', name: list.dataset.name || z.dataset.uploadName || 'file', value: r.id }));
         z.dispatchEvent(new Event('input', { bubbles: true }));
       } else if (li.isConnected) {
         li.classList.add('bad');

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"bihuan/internal/authz"
+	"bihuan/internal/canned"
+	"bihuan/internal/canned/cannedui"
+	"bihuan/internal/ticket"
+)
+
+// writing lets people write with texts at hand, and sends what has waited its time.
+func (a *App) writing() {
+	a.Canned.PublicURL = a.Config.PublicURL
+	a.Files.Authorize(ticket.UnsentFiles, a.Tickets.MayReadUnsent)
+	a.Files.Authorize(canned.FileOwner, a.Canned.MayRead)
+	a.Duties.Every("outbox", 500*time.Millisecond, func(ctx context.Context) error { _, err := a.Tickets.SendDue(ctx); return err })
+}
+
+// mayCall reports whether somebody who writes may call texts under a short code.
+func mayCall(actor authz.Actor) bool { return actor.Can(canned.PermUse) }
+
+func (a *App) cannedPages() cannedui.Rooms {
+	return cannedui.Rooms{Canned: a.Canned, Tickets: a.Tickets, Org: a.Org, Files: a.Files}
+}
