@@ -256,12 +256,12 @@ func (a *App) routes() {
 	cannedui.Routes(rt, a.cannedPages())
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org)
-	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company))
+	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets, Complaints: a.Complaints, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

@@ -251,6 +251,9 @@ func add(ctx context.Context, a *action.Action, t ticket.Ticket, r Record) (Reco
 		return r, fmt.Errorf("complaint: record: %w", err)
 	}
 	r.ByKind, r.ByID, r.ByName, r.At = a.Actor.Kind, a.Actor.ID, a.Actor.Name, a.Now
+	if r.ByKind == authz.Customer {
+		r.ByName = "" // his name is the ticket's to know, and to forget
+	}
 	err = a.QueryRow(ctx, `
 		INSERT INTO complaint_records (ticket_id, step, round, amends_id, data, reason, by_kind, by_id, by_name, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
 		t.ID, string(r.Step), r.Round, r.Amends, string(data), r.Reason, string(r.ByKind), r.ByID, r.ByName, a.NowMicros()).Scan(&r.ID)

@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/complaint"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/org"
@@ -34,6 +35,7 @@ type newView struct {
 	Form      *web.Form
 	Types     []ui.Option
 	Urgencies []ui.Option
+	Wishes    []ui.Option // what a complainant may ask for; none: he is not asked
 	Once      string
 	Kept      []Upload
 	Closed    bool
@@ -98,7 +100,10 @@ func samples() []statusView {
 	closed.State, closed.Mode, closed.Rating, closed.Done = "closed", "new", done.Rating, "new"
 	cancelled.State, cancelled.Mode, cancelled.Steps, cancelled.Upload = "cancelled", "new", nil, false
 	staff.Staff, staff.Paged = true, true
-	return []statusView{sample, confirm, done, late, closed, cancelled, staff}
+	grieved := sample
+	grieved.Steps, grieved.Way = nil, &way{Steps: []step{{"receive", true, false}, {"calm", false, true}}, Notice: "n", Recourse: "r"}
+	late.Way = &way{}
+	return []statusView{sample, confirm, done, late, closed, cancelled, staff, grieved}
 }
 
 type pages struct{ *Service }
@@ -195,6 +200,11 @@ func (p *pages) newView(r *web.Request, f *web.Form) (newView, error) {
 	for _, u := range []string{"normal", "urgent", "low"} {
 		v.Urgencies = append(v.Urgencies, ui.Option{Value: u, Label: r.T("portal.urgency." + u), Hint: r.T("portal.urgency." + u + ".hint")})
 	}
+	if p.complaints != nil {
+		for _, c := range complaint.Codes("remedy") {
+			v.Wishes = append(v.Wishes, ui.Option{Value: c, Label: r.T("complaint.remedy." + c)})
+		}
+	}
 	return v, err
 }
 
@@ -223,7 +233,7 @@ func (p *pages) submit(w http.ResponseWriter, r *web.Request) error {
 	}
 	f := r.Input()
 	in := Request{Form: f.Get("form"), Name: f.String("name"), Company: f.String("company"), Phone: f.String("phone"), Email: f.String("email"), Type: f.Get("type"),
-		Title: f.String("title"), Description: f.Text("description"), Urgency: f.Get("urgency"), Consent: f.Bool("consent")}
+		Title: f.String("title"), Description: f.Text("description"), Urgency: f.Get("urgency"), Wish: f.String("wish"), WishNote: f.String("wish_note"), Consent: f.Bool("consent")}
 	err = f.Err()
 	if err == nil && f.Get("homepage") != "" {
 		// No person sees this field. One whose browser filled it in is told what to do.

@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
 	"bihuan/internal/cnid"
+	"bihuan/internal/complaint"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -54,13 +55,20 @@ const formLife = 12 * time.Hour
 
 // Service is the channel.
 type Service struct {
-	run       *action.Runner
-	tickets   *ticket.Service
-	customers *customer.Service
-	files     *blob.Files
-	keys      *crypt.Keeper
-	company   func(ctx context.Context) string
-	limits    limits
+	run        *action.Runner
+	tickets    *ticket.Service
+	customers  *customer.Service
+	files      *blob.Files
+	keys       *crypt.Keeper
+	company    func(ctx context.Context) string
+	complaints *complaint.Service // nil: complaints are shown like other requests
+	limits     limits
+}
+
+// ShowComplaints lets customers see the steps of their complaints.
+func (s *Service) ShowComplaints(c *complaint.Service) *Service {
+	s.complaints = c
+	return s
 }
 
 // limits are buckets: so many at once, then one per interval.
@@ -176,6 +184,8 @@ type Request struct {
 	Title       string
 	Description string
 	Urgency     string
+	Wish        string // of a complaint: the remedy asked for
+	WishNote    string
 	Consent     bool
 	Uploads     []Upload
 }
@@ -300,8 +310,12 @@ func (s *Service) submit(ctx context.Context, a *action.Action, visitor authz.Ac
 	}
 	visitor.Kind, visitor.ID, visitor.CustomerID, visitor.Name = authz.Customer, who.ContactID, who.CustomerID, in.Name
 	his := a.As(visitor)
-	t, err = s.tickets.RegisterIn(ctx, his, ticket.RegisterInput{Title: in.Title, Type: in.Type, Urgency: in.Urgency, Channel: "website",
-		Description: in.Description, CustomerID: who.CustomerID, ContactID: who.ContactID, DepartmentID: department, ImportKey: key})
+	asked := ticket.RegisterInput{Title: in.Title, Type: in.Type, Urgency: in.Urgency, Channel: "website",
+		Description: in.Description, CustomerID: who.CustomerID, ContactID: who.ContactID, DepartmentID: department, ImportKey: key}
+	if s.complaints != nil {
+		asked.Then = s.complaints.Registered(complaint.Wish{Remedy: in.Wish, Note: in.WishNote})
+	}
+	t, err = s.tickets.RegisterIn(ctx, his, asked)
 	if err != nil {
 		return t, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/complaint"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
@@ -32,6 +33,7 @@ type statusView struct {
 	Staff     bool   // a colleague looks: nothing can be sent
 	Done      string // what he has just done: a key under portal.done
 	Steps     []step
+	Way       *way // of a complaint, instead of the steps of other requests
 	Promises  []string
 	Late      bool
 
@@ -83,6 +85,45 @@ func (v statusView) Fold() bool {
 type step struct {
 	Key           string
 	Done, Current bool
+}
+
+// way is how far a complaint is, in plain words: which of its steps are behind
+// it, and nothing of what was written in them.
+type way struct {
+	Steps    []step
+	Notice   string // how complaints run, in the company's words; "": the product's
+	Recourse string // where else he may turn to, when he does not accept the result
+}
+
+func (s *Service) wayOf(ctx context.Context, t ticket.Ticket) (*way, error) {
+	if s.complaints == nil || !complaint.Is(&t) || t.State == ticket.Cancelled {
+		return nil, nil
+	}
+	c, err := s.complaints.Of(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.complaints.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &way{Notice: st.Notice}
+	if c.Answer == "rejected" {
+		w.Recourse = st.Recourse
+	}
+	// He need not know that a step was passed over: what comes before the
+	// furthest one is behind it.
+	ended := t.State == ticket.Completed || t.State == ticket.Closed
+	furthest := -1
+	for i, x := range complaint.Steps {
+		if x != complaint.Review && c.Done(x) {
+			furthest = i
+		}
+	}
+	for i, x := range complaint.Steps {
+		w.Steps = append(w.Steps, step{Key: string(x), Done: ended || i <= furthest, Current: !ended && i == furthest+1})
+	}
+	return w, nil
 }
 
 type message struct {
@@ -139,7 +180,12 @@ func (s *Service) status(ctx context.Context, r *web.Request, t ticket.Ticket, a
 	v = statusView{Token: s.tickets.Link(t), Number: t.Number, Code: s.tickets.LookupCode(t), Title: t.Title, Type: t.Type, State: string(t.State), Round: t.Round,
 		CreatedAt: t.CreatedAt, BadStars: cfg.BadStars, FollowUp: hours(r.Lang, policy.Target(sla.FollowUp)), Tone: tones[t.State], Upload: actor.ID != 0, Once: s.newForm(), Paged: before > 0, FileHint: fileHint(r),
 		Solved: []ui.Option{{Value: "yes", Label: r.T("portal.solved.yes")}, {Value: "no", Label: r.T("portal.solved.no")}}}
-	v.Steps = steps(t.State)
+	if v.Way, err = s.wayOf(ctx, t); err != nil {
+		return v, err
+	}
+	if v.Way == nil {
+		v.Steps = steps(t.State)
+	}
 	v.Promises, v.Late = promises(r, t, clocks, now)
 
 	for _, e := range entries {

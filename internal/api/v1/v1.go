@@ -8,6 +8,8 @@ import (
 	"bihuan/internal/api"
 	"bihuan/internal/approval"
 	"bihuan/internal/approval/approvalapi"
+	"bihuan/internal/complaint"
+	"bihuan/internal/complaint/complaintapi"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerapi"
 	"bihuan/internal/field"
@@ -23,12 +25,13 @@ import (
 
 // Rooms are what the API opens.
 type Rooms struct {
-	Run       *action.Runner
-	Org       *org.Service
-	Approvals *approval.Service
-	Customers *customer.Service
-	Tickets   *ticket.Service
-	Privacy   *privacy.Service
+	Run        *action.Runner
+	Org        *org.Service
+	Approvals  *approval.Service
+	Customers  *customer.Service
+	Tickets    *ticket.Service
+	Complaints *complaint.Service
+	Privacy    *privacy.Service
 }
 
 // Mount adds the API to rt. cfg.Auth is set here.
@@ -40,6 +43,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	a := api.New(rt, cfg)
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
+	complaintapi.Routes(a, r.Complaints, r.Org)
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	var fields *field.Service

@@ -364,7 +364,10 @@ func recordsOf(r *web.Request, c complaint.Complaint, s complaint.Step) (force, 
 
 func recordFor(r *web.Request, rec complaint.Record) recordView {
 	v := recordView{ID: rec.ID, By: rec.ByName, At: rec.At, Auto: rec.Auto(), Reason: rec.Reason, Round: rec.Round}
-	if rec.ByKind == authz.Worker {
+	switch rec.ByKind {
+	case authz.Customer:
+		v.By = r.T("complaint.by.customer")
+	case authz.Worker:
 		v.By = authz.SystemName(r.Lang, rec.ByName)
 	}
 	for _, f := range complaint.FieldsOf(rec.Step) {
