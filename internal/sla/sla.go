@@ -37,9 +37,10 @@ const (
 	CustomerReply Kind = "customer_reply" // the customer's answer to a question
 	Confirmation  Kind = "confirmation"   // the customer's confirmation
 	FollowUp      Kind = "follow_up"      // the supervisor's word with a dissatisfied customer
+	Stage         Kind = "stage"          // the stage of a process; the process says how long, no policy
 )
 
-// Kinds in the order they are shown.
+// Kinds that policies give times to, in the order they are shown.
 var Kinds = []Kind{FirstResponse, Acknowledge, Urgent, Update, Resolution, CustomerReply, Confirmation, FollowUp}
 
 // Promise reports whether missing a clock of kind k has to be explained before
@@ -107,6 +108,10 @@ var Ladders = map[Kind][]Step{
 		{Name: "remind", Percent: 33, Tell: []Who{TheClient}},
 		{Name: "remind", Percent: 66, Tell: []Who{TheClient}},
 		{Name: "lapse", Percent: 100},
+	},
+	Stage: {
+		{Name: "warn", Percent: 80, Tell: []Who{Assignee}},
+		{Name: "miss", Percent: 100, Tell: []Who{Supervisor}},
 	},
 	FollowUp: {
 		{Name: "warn", Percent: 83, Tell: []Who{Supervisor}},

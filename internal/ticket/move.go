@@ -141,6 +141,9 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	if err := s.note(ctx, a, past[v], t, out, in.Reason); err != nil {
 		return Ticket{}, err
 	}
+	if err := s.stageNoted(ctx, a, old, t); err != nil {
+		return Ticket{}, err
+	}
 	if t.ParentID != 0 && old.State.Open() != t.State.Open() {
 		if err := s.childMoved(ctx, a, t); err != nil {
 			return Ticket{}, err

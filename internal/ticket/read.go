@@ -20,43 +20,47 @@ import (
 // Row is a ticket as lists show it; everything stands in the tickets table, so
 // that a page of 25 costs 25 rows.
 type Row struct {
-	ID            int64
-	Number        string
-	ParentID      int64
-	Title         string
-	Type          string
-	Priority      string
-	Urgency       string
-	Channel       string
-	CustomerID    int64
-	CustomerName  string
-	CustomerLevel string
-	DepartmentID  int64
-	AssigneeID    int64
-	AssigneeName  string
-	SupervisorID  int64
-	State         State
-	Round         int
-	Escalation    int
-	Overdue       bool
-	Rating        int
-	DueAt         time.Time
-	DueClock      sla.Kind
-	DueTotal      time.Duration
-	CreatedAt     time.Time
-	ActivityAt    time.Time
-	CustomerAt    time.Time
-	Version       int64
+	ID             int64
+	Number         string
+	ParentID       int64
+	Title          string
+	Type           string
+	Priority       string
+	Urgency        string
+	Channel        string
+	CustomerID     int64
+	CustomerName   string
+	CustomerLevel  string
+	DepartmentID   int64
+	AssigneeID     int64
+	AssigneeName   string
+	SupervisorID   int64
+	State          State
+	Round          int
+	Escalation     int
+	Overdue        bool
+	Rating         int
+	DueAt          time.Time
+	DueClock       sla.Kind
+	DueTotal       time.Duration
+	CreatedAt      time.Time
+	ActivityAt     time.Time
+	CustomerAt     time.Time
+	ProcessID      int64 // 0: it follows none
+	ProcessVersion int64
+	Stage          string
+	StageName      string
+	Version        int64
 }
 
 const rowColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.priority, t.urgency, t.channel, t.customer_id, t.customer_name, t.customer_level, t.department_id,
-	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.version`
+	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version`
 
 func scanRow(row interface{ Scan(...any) error }) (r Row, err error) {
 	var overdue int
 	var due, total, created, activity, customer int64
 	err = row.Scan(&r.ID, &r.Number, &r.ParentID, &r.Title, &r.Type, &r.Priority, &r.Urgency, &r.Channel, &r.CustomerID, &r.CustomerName, &r.CustomerLevel, &r.DepartmentID,
-		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.Version)
+		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version)
 	r.Overdue, r.DueTotal = overdue == 1, time.Duration(total)*time.Second
 	r.DueAt, r.CreatedAt, r.ActivityAt, r.CustomerAt = db.FromMicros(due), db.FromMicros(created), db.FromMicros(activity), db.FromMicros(customer)
 	return r, err
@@ -108,6 +112,8 @@ type Filter struct {
 	Channel    string  `json:"channel,omitempty"`
 	Level      string  `json:"level,omitempty"`
 	Customer   int64   `json:"customer,omitempty"`
+	Process    int64   `json:"process,omitempty"`
+	Stage      string  `json:"stage,omitempty"`      // of Process
 	Overdue    bool    `json:"overdue,omitempty"`    // a deadline has passed
 	DueWithin  int     `json:"due_within,omitempty"` // minutes
 	Second     bool    `json:"second,omitempty"`     // second handling
@@ -263,6 +269,10 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 	}
 	if f.Customer != 0 {
 		and("t.customer_id = " + a.Add(f.Customer))
+	}
+	if f.Process != 0 {
+		and("t.process_id > 0 AND t.process_id = " + a.Add(f.Process))
+		eq("t.stage", f.Stage)
 	}
 	if len(f.customers) > 0 {
 		and("t.customer_id IN (" + a.AddInts(f.customers) + ")")

@@ -249,6 +249,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 	}
+	if t.DepartmentID != inserted.DepartmentID { // its process begins there
+		if told = tell(t.AssigneeID); t.AssigneeID == 0 {
+			told = tell(t.SupervisorID)
+		}
+	}
 	if err := s.moveLoad(ctx, a, Ticket{}, t); err != nil {
 		return t, err
 	}
@@ -262,12 +267,15 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if err != nil {
 		return t, err
 	}
-	if who.Name != "" {
-		f.Args = []string{dep + " / " + who.Name}
+	if t.AssigneeName != "" {
+		f.Args = []string{dep + " / " + t.AssigneeName}
 	} else {
 		f.Args = []string{dep}
 	}
-	return t, s.note(ctx, a, past[Register], t, f, in.PriorityReason)
+	if err := s.note(ctx, a, past[Register], t, f, in.PriorityReason); err != nil {
+		return t, err
+	}
+	return t, s.stageNoted(ctx, a, Ticket{}, t)
 }
 
 func (s *Service) insert(ctx context.Context, a *action.Action, t *Ticket, in RegisterInput) error {

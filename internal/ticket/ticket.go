@@ -100,6 +100,11 @@ type Ticket struct {
 	ResolvedAt     time.Time
 	CompletedAt    time.Time
 	ClosedAt       time.Time
+	ProcessID      int64 // 0: it follows none
+	ProcessVersion int64 // the version it began with, and keeps
+	Stage          string
+	StageName      string
+	StageAt        time.Time // since when it stands there
 	Version        int64
 }
 

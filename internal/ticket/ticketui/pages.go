@@ -13,6 +13,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
 	"bihuan/internal/org"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
@@ -31,6 +33,16 @@ import (
 var files embed.FS
 
 var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js")
+
+// assets are those of the workspace.
+var assets = []string{"ticketui.css", "desk.css", "ticketui.js"}
+
+// AddPanelAssets lets the workspace load the stylesheets of the panels of other
+// rooms; for package variables.
+func AddPanelAssets(names ...string) struct{} {
+	assets = append(assets, names...)
+	return struct{}{}
+}
 
 // The colours of levels and of what clocks say.
 var _, _, _, _, _ = ui.SetTone("normal", "gray"), ui.SetTone("vip", "violet"), ui.SetTone("strategic", "amber"), ui.SetTone("running", "blue"), ui.SetTone("stopped", "gray")
@@ -49,6 +61,8 @@ type Rooms struct {
 	// Canned reports whether an actor may call texts under a short code, at
 	// /tickets/{number}/canned; nil: there are none.
 	Canned func(actor authz.Actor) bool
+	// StageName names a stage of a version of a process; nil: as it was stored.
+	StageName func(ctx context.Context, l i18n.Lang, version int64, code string) string
 }
 
 // NewPart is what another room asks for in the form that registers a request.
@@ -137,7 +151,7 @@ var Actions = []ui.Nav{{Key: "tickets", Href: "/tickets/new", Icon: "plus", Labe
 // chrome is the frame of the workspace; a phone shows the ticket when one is
 // open.
 func chrome(r *web.Request, title string, open bool) ui.Chrome {
-	c := ui.Chrome{Title: title, Nav: "tickets", Class: "ws", Assets: []string{"ticketui.css", "desk.css", "ticketui.js", "desk.js"}}
+	c := ui.Chrome{Title: title, Nav: "tickets", Class: "ws", Assets: append(slices.Clone(assets), "desk.js")}
 	if open {
 		c.Class = "ws open"
 	}
@@ -146,7 +160,7 @@ func chrome(r *web.Request, title string, open bool) ui.Chrome {
 
 // sheet is the frame of a page of its own.
 func sheet(r *web.Request, title string, crumbs ...ui.Crumb) ui.Chrome {
-	return ui.Chrome{Title: title, Nav: "tickets", Assets: []string{"ticketui.css", "desk.css", "ticketui.js"},
+	return ui.Chrome{Title: title, Nav: "tickets", Assets: assets,
 		Crumbs: append([]ui.Crumb{{Label: r.T("ticket.nav"), Href: "/tickets"}}, append(crumbs, ui.Crumb{Label: title})...)}
 }
 

@@ -153,7 +153,7 @@ func orderKey(s selection) string {
 }
 
 // narrowing are the fields of the filter panel.
-var narrowing = []string{"type", "class", "category", "priority", "urgency", "channel", "level", "department", "assignee", "from", "to"}
+var narrowing = []string{"type", "class", "category", "priority", "urgency", "channel", "level", "department", "assignee", "stage", "from", "to"}
 
 // standard is the view somebody begins with.
 func standard(r *web.Request) string {
@@ -217,6 +217,9 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"),
 		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
 		States: s.filter.States, Open: s.filter.Open}
+	process, stage, _ := strings.Cut(f.String("stage"), ".") // "12" a process, "12.s3" a stage of it
+	s.filter.Process, _ = strconv.ParseInt(process, 10, 64)
+	s.filter.Stage = stage
 	if r := []rune(s.filter.Text); len(r) > 100 {
 		s.filter.Text = string(r[:100])
 	}
@@ -270,6 +273,9 @@ func fill(f *web.Form, v ticket.Filter, r *web.Request) {
 	set("level", v.Level)
 	set("department", id(v.Department))
 	set("assignee", id(v.Assignee))
+	if v.Process != 0 {
+		set("stage", strings.TrimSuffix(id(v.Process)+"."+v.Stage, "."))
+	}
 	if !f.Has("q") {
 		set("q", v.Text)
 	}
@@ -321,6 +327,11 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 	tail := address("", s.keep)
 	q.Rows = make([]row, len(page.Rows))
 	for i, x := range page.Rows {
+		if x.Stage != "" && p.StageName != nil {
+			if n := p.StageName(r.Context(), r.Lang, x.ProcessVersion, x.Stage); n != "" {
+				x.StageName = n
+			}
+		}
 		q.Rows[i] = row{Row: x, Href: "/tickets/" + x.Number + tail, Current: x.Number == open}
 	}
 	if key := orderKey(s); s.filter.Sort != "" && s.orders[key] != s.filter.Sort {
