@@ -49,6 +49,8 @@ import (
 	"bihuan/internal/portal"
 	"bihuan/internal/privacy"
 	"bihuan/internal/privacy/privacyui"
+	"bihuan/internal/process"
+	"bihuan/internal/process/processui"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
@@ -84,6 +86,7 @@ type App struct {
 	Queue      *job.Queue
 	Imports    *importer.Service
 	Privacy    *privacy.Service
+	Processes  *process.Service
 	Duties     *job.Duties
 	Broker     *web.Broker
 	Presence   *web.Presence
@@ -176,6 +179,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The channels that take tables in.
 	imports := importer.New(run, organisation, customers, tickets, files, queue)
+	processes := process.New(run, tickets, organisation, customers.Fields(), files)
 	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
@@ -210,7 +214,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	})
 
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks,
-		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
 	a.routes()
 	a.duties()
@@ -238,7 +242,7 @@ func navigation(approvals *approval.Service, customers *customer.Service) []ui.N
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -251,9 +255,12 @@ func (a *App) routes() {
 	customerui.Routes(rt, a.customerPages())
 	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Canned: mayCall}
 	a.complaints(&besides)
+	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
+	besides.StageName = a.Processes.StageName
 	ticketui.Routes(rt, besides)
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
 	cannedui.Routes(rt, a.cannedPages())
+	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	settingsui.Routes(rt, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))

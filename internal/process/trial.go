@@ -155,9 +155,7 @@ func (s *Service) TrialOf(ctx context.Context, actor authz.Actor, p Process, num
 	if t.Class != "" {
 		have["class"] = true
 	}
-	way, err := s.tickets.Try(ctx, ticket.Request{Type: t.Type, Class: t.Class, CategoryID: t.CategoryID, Channel: t.Channel, Level: t.CustomerLevel, Text: t.Title + "\n" + t.Description, CustomerID: t.CustomerID})
-	if err != nil {
-		return nil, t, err
-	}
-	return p.Draft.Try(Position{State: ticket.Pending, Department: way.Department}, have, s.open(ctx, q)), t, nil
+	// A made-up ticket begins wherever routing leads; which department that is does
+	// not matter until a stage names one.
+	return p.Draft.Try(Position{State: ticket.Pending, Department: t.DepartmentID}, have, s.open(ctx, q)), t, nil
 }
