@@ -53,6 +53,8 @@ type Entry struct {
 	Detail     json.RawMessage
 	CorrectsID int64
 	CreatedAt  time.Time
+	OriginID   int64 // ticket it was written on, when that was merged into TicketID; 0: TicketID
+	SplitTo    int64 // ticket made of it; 0: none
 }
 
 // Moved is the detail of Move and System entries; it is said in the reader's
@@ -124,9 +126,9 @@ func AddAs(ctx context.Context, tx *db.Tx, e Entry) (int64, error) {
 	}
 	var id int64
 	err := tx.QueryRow(ctx, `
-		INSERT INTO entries (ticket_id, customer_id, kind, author_kind, author_id, author_name, body, detail, corrects_id, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-		e.TicketID, e.CustomerID, string(e.Kind), string(e.AuthorKind), e.AuthorID, e.AuthorName, e.Body, string(e.Detail), e.CorrectsID, at).Scan(&id)
+		INSERT INTO entries (ticket_id, customer_id, kind, author_kind, author_id, author_name, body, detail, corrects_id, created_at, origin_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		e.TicketID, e.CustomerID, string(e.Kind), string(e.AuthorKind), e.AuthorID, e.AuthorName, e.Body, string(e.Detail), e.CorrectsID, at, e.OriginID).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("journal: add: %w", err)
 	}
@@ -204,8 +206,9 @@ func NextPlan(ctx context.Context, q db.Querier, customerID int64, after time.Ti
 }
 
 // Place is whose journal is read: a ticket's or a customer's (with all his
-// tickets').
-type Place struct{ Ticket, Customer int64 }
+// tickets'). Origin are the entries written on a ticket that has been merged,
+// which are read in another.
+type Place struct{ Ticket, Customer, Origin int64 }
 
 // Page selects a stretch of a journal.
 type Page struct {
@@ -225,18 +228,34 @@ func Body(ctx context.Context, q db.Querier, id int64) (body string, err error) 
 	return body, nil
 }
 
+const columns = `id, ticket_id, customer_id, kind, author_kind, author_id, author_name, body, detail, corrects_id, created_at, origin_id, split_to`
+
+func scan(row interface{ Scan(...any) error }) (e Entry, err error) {
+	var at int64
+	var detail string
+	err = row.Scan(&e.ID, &e.TicketID, &e.CustomerID, (*string)(&e.Kind), (*string)(&e.AuthorKind), &e.AuthorID, &e.AuthorName, &e.Body, &detail, &e.CorrectsID, &at, &e.OriginID, &e.SplitTo)
+	e.Detail, e.CreatedAt = json.RawMessage(detail), db.FromMicros(at)
+	return e, err
+}
+
 // Of returns a stretch of a journal in the order it was written. more reports
 // whether there is older (with After: newer) behind it.
 func Of(ctx context.Context, q db.Querier, p Place, pg Page) (entries []Entry, more bool, err error) {
 	var a db.Args
 	where := "customer_id = "
 	id := p.Customer
-	if p.Ticket != 0 {
+	switch {
+	case p.Origin != 0:
+		where, id = "origin_id > 0 AND origin_id = ", p.Origin
+	case p.Ticket != 0:
 		where, id = "ticket_id > 0 AND ticket_id = ", p.Ticket
-	} else {
+	default:
 		where = "customer_id > 0 AND customer_id = "
 	}
 	where += a.Add(id)
+	if p.Ticket != 0 && p.Customer != 0 { // what is the customer's own in a thread of several
+		where += " AND customer_id = " + a.Add(p.Customer)
+	}
 	if pg.Limit == 0 {
 		pg.Limit = 30
 	}
@@ -256,7 +275,7 @@ func Of(ctx context.Context, q db.Querier, p Place, pg Page) (entries []Entry, m
 		where += " AND kind IN (" + strings.Join(ph, ",") + ")"
 	}
 	rows, err := q.Query(ctx, `
-		SELECT id, ticket_id, customer_id, kind, author_kind, author_id, author_name, body, detail, corrects_id, created_at
+		SELECT `+columns+`
 		FROM   entries
 		WHERE  `+where+`
 		ORDER BY `+order+` LIMIT `+strconv.Itoa(pg.Limit+1), a.Values...)
@@ -265,13 +284,10 @@ func Of(ctx context.Context, q db.Querier, p Place, pg Page) (entries []Entry, m
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var e Entry
-		var at int64
-		var detail string
-		if err := rows.Scan(&e.ID, &e.TicketID, &e.CustomerID, (*string)(&e.Kind), (*string)(&e.AuthorKind), &e.AuthorID, &e.AuthorName, &e.Body, &detail, &e.CorrectsID, &at); err != nil {
+		e, err := scan(rows)
+		if err != nil {
 			return nil, false, fmt.Errorf("journal: read: %w", err)
 		}
-		e.Detail, e.CreatedAt = json.RawMessage(detail), db.FromMicros(at)
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {

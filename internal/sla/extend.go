@@ -1,0 +1,98 @@
+package sla
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/db"
+)
+
+// Extend moves the deadline of the open clock of kind k: to due while it runs,
+// by the given time while it is paused. The time used is kept. Steps whose time
+// under the new deadline is still to come fire again at that time, and a promise
+// that can now be kept is no longer missed. ok is false when no such clock is
+// open.
+func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due time.Time, by time.Duration) (ok bool, err error) {
+	cs, err := Open(ctx, a, ticketID)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range cs {
+		if c.Kind != k {
+			continue
+		}
+		if c.State == Running {
+			by = due.Sub(c.DueAt)
+		}
+		if by <= 0 {
+			return true, nil // pauses have moved it further already
+		}
+		c.Target += by
+		used := c.UsedAt(a.Now)
+		for i, s := range Ladders[k] {
+			if i < c.Step && s.offset(c.Target) > used {
+				c.Step = i
+				break
+			}
+		}
+		if _, err := a.Exec(ctx, `DELETE FROM clock_firings WHERE clock_id = $1 AND step >= $2`, c.ID, c.Step); err != nil {
+			return false, fmt.Errorf("sla: extend clock %d: %w", c.ID, err)
+		}
+		dueAt, next := int64(0), int64(0)
+		if c.State == Running {
+			dueAt, next = db.Micros(c.SegmentAt.Add(c.Target-c.Used)), db.Micros(c.next(c.Step))
+		}
+		if _, err := a.Exec(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, step = $4, missed = $5 WHERE id = $6`,
+			c.Target.Microseconds(), dueAt, next, c.Step, db.Bool(used > c.Target), c.ID); err != nil {
+			return false, fmt.Errorf("sla: extend clock %d: %w", c.ID, err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// Fix gives the open clock of kind k the deadline people agreed on; a clock that
+// its policy does not measure is started for it.
+func Fix(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, due time.Time, policy, why string) error {
+	cs, err := Open(ctx, a, ticketID)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		if c.Kind == k {
+			return Retarget(ctx, a, ticketID, k, c.UsedAt(a.Now)+due.Sub(a.Now), c.Policy)
+		}
+	}
+	return Arm(ctx, a, ticketID, k, round, due.Sub(a.Now), policy, why)
+}
+
+// Restore gives back the clocks that were stopped for the reason ended: those
+// that ran run on from where they stood, those that were paused stay paused. The
+// time in between is not counted.
+func Restore(ctx context.Context, a *action.Action, ticketID int64, ended, why string) error {
+	cs, err := list(ctx, a, "ticket_id = $1 AND state = 'stopped' AND end_reason = $2 ORDER BY id", ticketID, ended)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		var ran int
+		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM clock_segments WHERE clock_id = $1 AND ended_at = $2 AND end_reason = $3`, c.ID, db.Micros(c.EndedAt), ended).Scan(&ran); err != nil {
+			return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
+		}
+		state, segment, due, next := Paused, int64(0), int64(0), int64(0)
+		if ran > 0 {
+			c.SegmentAt, state = a.Now, Running
+			segment, due, next = a.NowMicros(), db.Micros(a.Now.Add(c.Target-c.Used)), db.Micros(c.next(c.Step))
+			if _, err := a.Exec(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
+				return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
+			}
+		}
+		if _, err := a.Exec(ctx, `UPDATE clocks SET state = $1, segment_at = $2, due_at = $3, next_at = $4, ended_at = 0, end_reason = '' WHERE id = $5`,
+			string(state), segment, due, next, c.ID); err != nil {
+			return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
+		}
+	}
+	return nil
+}
