@@ -170,6 +170,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	customers.ShowTickets(tickets)
 	customers.Fields().KeepSearch(queue, map[field.Object]field.Reindexer{field.Customer: customers.Reindex, field.Contact: customers.ReindexContacts, field.Ticket: ticket.Reindex})
 	customers.AskApprovals(approvals)
+	tickets.AskDeferrals(approvals)
 	customers.AskExportApprovals(approvals)
 	customers.Equip(organisation, files, queue)
 	tickets.Equip(organisation, queue)

@@ -99,7 +99,7 @@ func samples() []statusView {
 	late.State, late.Mode, late.CanRate, late.Done = "completed", "reopen", true, "second"
 	closed.State, closed.Mode, closed.Rating, closed.Done = "closed", "new", done.Rating, "new"
 	cancelled.State, cancelled.Mode, cancelled.Steps, cancelled.Upload = "cancelled", "new", nil, false
-	staff.Staff, staff.Paged = true, true
+	staff.Staff, staff.Paged, staff.Merged = true, true, "x"
 	grieved := sample
 	grieved.Steps, grieved.Way = nil, &way{Steps: []step{{"receive", true, false}, {"calm", false, true}}, Notice: "n", Recourse: "r"}
 	late.Way = &way{}

@@ -472,6 +472,19 @@ func (s *Service) publicFiles(ctx context.Context, t ticket.Ticket, entries []jo
 		public[e.ID] = e.Kind.Public()
 	}
 	of = map[int64][]blob.File{}
+	var foreign []int64 // entries of requests merged into this one
+	for _, e := range entries {
+		if e.OriginID != 0 {
+			foreign = append(foreign, e.ID)
+		}
+	}
+	theirs, err := s.files.OfEntries(ctx, s.run.DB().Read(), foreign)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, fs := range theirs {
+		all = append(all, fs...)
+	}
 	for _, f := range all {
 		switch {
 		case f.Owner.Internal:
@@ -498,7 +511,7 @@ func (s *Service) file(ctx context.Context, t ticket.Ticket, id int64) (blob.Fil
 	if err != nil {
 		return f, err
 	}
-	if f.Owner.Type != "ticket" || f.Owner.ID != t.ID || f.Owner.Internal {
+	if f.Owner.Type != "ticket" || f.Owner.Internal || f.Owner.EntryID == 0 && f.Owner.ID != t.ID {
 		return f, gone
 	}
 	if f.Owner.EntryID == 0 {
@@ -507,7 +520,7 @@ func (s *Service) file(ctx context.Context, t ticket.Ticket, id int64) (blob.Fil
 		}
 		return f, nil
 	}
-	es, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{Before: f.Owner.EntryID + 1, Limit: 1})
+	es, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID, Customer: t.CustomerID}, journal.Page{Before: f.Owner.EntryID + 1, Limit: 1})
 	if err != nil {
 		return f, fmt.Errorf("portal: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bihuan/internal/authz"
@@ -21,6 +22,7 @@ import (
 // statusView is a request as its customer sees it. There is no field in it for
 // anything else.
 type statusView struct {
+	Merged    string // numbers of his requests handled with this one
 	Token     string
 	Number    string
 	Code      string
@@ -168,7 +170,7 @@ func (s *Service) status(ctx context.Context, r *web.Request, t ticket.Ticket, a
 	if err != nil {
 		return v, err
 	}
-	entries, more, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{Before: before, Kinds: publicKinds, Limit: talkStretch})
+	entries, more, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID, Customer: t.CustomerID}, journal.Page{Before: before, Kinds: publicKinds, Limit: talkStretch})
 	if err != nil {
 		return v, err
 	}
@@ -176,8 +178,20 @@ func (s *Service) status(ctx context.Context, r *web.Request, t ticket.Ticket, a
 	if err != nil {
 		return v, err
 	}
+	var merged []string
+	if t.Joined {
+		ms, err := s.tickets.Mergings(ctx, t.ID)
+		if err != nil {
+			return v, err
+		}
+		for _, m := range ms {
+			if m.Ticket.CustomerID == t.CustomerID {
+				merged = append(merged, m.Ticket.Number)
+			}
+		}
+	}
 	now := r.Now()
-	v = statusView{Token: s.tickets.Link(t), Number: t.Number, Code: s.tickets.LookupCode(t), Title: t.Title, Type: t.Type, State: string(t.State), Round: t.Round,
+	v = statusView{Merged: strings.Join(merged, "、"), Token: s.tickets.Link(t), Number: t.Number, Code: s.tickets.LookupCode(t), Title: t.Title, Type: t.Type, State: string(t.State), Round: t.Round,
 		CreatedAt: t.CreatedAt, BadStars: cfg.BadStars, FollowUp: hours(r.Lang, policy.Target(sla.FollowUp)), Tone: tones[t.State], Upload: actor.ID != 0, Once: s.newForm(), Paged: before > 0, FileHint: fileHint(r),
 		Solved: []ui.Option{{Value: "yes", Label: r.T("portal.solved.yes")}, {Value: "no", Label: r.T("portal.solved.no")}}}
 	if v.Way, err = s.wayOf(ctx, t); err != nil {

@@ -19,6 +19,7 @@ func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due t
 	if err != nil {
 		return false, err
 	}
+	defer forget(a, ticketID)
 	for _, c := range cs {
 		if c.Kind != k {
 			continue
@@ -76,6 +77,7 @@ func Restore(ctx context.Context, a *action.Action, ticketID int64, ended, why s
 	if err != nil {
 		return err
 	}
+	defer forget(a, ticketID)
 	for _, c := range cs {
 		var ran int
 		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM clock_segments WHERE clock_id = $1 AND ended_at = $2 AND end_reason = $3`, c.ID, db.Micros(c.EndedAt), ended).Scan(&ran); err != nil {

@@ -3,6 +3,7 @@ package ticket
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"bihuan/internal/action"
 	"bihuan/internal/db"
@@ -75,12 +76,17 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error)
 			`DELETE FROM ticket_tabs WHERE ticket_id IN (`,
 			`DELETE FROM ticket_snoozes WHERE ticket_id IN (`,
 			`DELETE FROM ticket_checks WHERE ticket_id IN (`,
-			`DELETE FROM ticket_links WHERE ticket_id IN (`,
-			`DELETE FROM ticket_links WHERE other_id IN (`,
+			`DELETE FROM ticket_relations WHERE ticket_id IN (`,
+			`DELETE FROM ticket_relations WHERE other_id IN (`,
+			`DELETE FROM deferrals WHERE ticket_id IN (`,
+			`DELETE FROM ticket_merges WHERE merged_id IN (`,
+			`DELETE FROM ticket_merges WHERE survivor_id IN (`,
+			`DELETE FROM conference_people WHERE conference_id IN (SELECT c.id FROM conferences c WHERE c.ticket_id IN (`,
+			`DELETE FROM conferences WHERE ticket_id IN (`,
 			`DELETE FROM notifications WHERE ticket_id IN (`,
 			`UPDATE tickets SET parent_id = NULL WHERE id IN (`,
 		} {
-			if _, err := a.Exec(ctx, q+in+`)`, args...); err != nil {
+			if _, err := a.Exec(ctx, q+in+strings.Repeat(")", strings.Count(q, "(")-strings.Count(q, ")")), args...); err != nil {
 				return fmt.Errorf("ticket: remove sample data: %w", err)
 			}
 		}

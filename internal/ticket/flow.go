@@ -31,10 +31,12 @@ const (
 	Reopen              Verb = "reopen"
 	Close               Verb = "close"
 	Cancel              Verb = "cancel"
+	Merge               Verb = "merge"
+	Unmerge             Verb = "unmerge"
 )
 
 // Verbs in the order of the table, register apart.
-var Verbs = []Verb{Assign, Take, Acknowledge, Decline, Ask, Answer, Resume, Reassign, RequestHelp, RequestConfirmation, Confirm, Dispute, Lapse, Withdraw, Reopen, Close, Cancel}
+var Verbs = []Verb{Assign, Take, Acknowledge, Decline, Ask, Answer, Resume, Reassign, RequestHelp, RequestConfirmation, Confirm, Dispute, Lapse, Withdraw, Reopen, Close, Cancel, Merge, Unmerge}
 
 // past is the event of a verb.
 var past = map[Verb]string{
@@ -43,6 +45,7 @@ var past = map[Verb]string{
 	Reassign: "ticket.reassigned", RequestHelp: "ticket.help_requested", RequestConfirmation: "ticket.confirmation_requested",
 	Confirm: "ticket.confirmed", Dispute: "ticket.disputed", Lapse: "ticket.lapsed", Withdraw: "ticket.withdrawn",
 	Reopen: "ticket.reopened", Close: "ticket.closed", Cancel: "ticket.cancelled",
+	Merge: "ticket.merged", Unmerge: "ticket.unmerged",
 }
 
 // who are the parties of a ticket, as a set.
@@ -55,6 +58,7 @@ const (
 	bySupervisor     // holds PermSupervise over it
 	byCustomer       // through his link; of a sub-ticket: the lead owner
 	byStaff          // on the customer's behalf, holds PermConfirm and sees it
+	byMerger         // holds PermMerge over it
 	bySystem
 )
 
@@ -92,7 +96,7 @@ var moves = []move{
 	{[]State{WaitingCustomer}, Resume, InProgress, byAssignee, PermHandle, []guard{reason}},
 	{[]State{InProgress}, Reassign, Pending, byDispatcher | byAssignee, PermHandle, []guard{reason}},
 	{[]State{InProgress}, RequestHelp, InProgress, byAssignee, PermHandle, []guard{mainTicket, need}},
-	{[]State{InProgress}, RequestConfirmation, AwaitingConfirmation, byAssignee, PermHandle, []guard{solution, noOpenChildren, delayExplained, complaintExplained}},
+	{[]State{InProgress}, RequestConfirmation, AwaitingConfirmation, byAssignee, PermHandle, []guard{solution, noOpenChildren, conferenceHeld, delayExplained, complaintExplained}},
 	{[]State{AwaitingConfirmation}, Confirm, Completed, byCustomer | byStaff, PermConfirm, []guard{goodRating}},
 	{[]State{AwaitingConfirmation}, Dispute, Pending, byCustomer | byStaff, PermConfirm, []guard{badRating}},
 	{[]State{AwaitingConfirmation}, Lapse, Completed, bySystem, "", nil},
@@ -100,7 +104,13 @@ var moves = []move{
 	{[]State{Completed}, Reopen, Pending, byCustomer | bySupervisor, PermSupervise, []guard{reason, withinWindow, parentWorking}},
 	{[]State{Completed}, Close, Closed, byAssignee | bySupervisor | bySystem, PermHandle, nil},
 	{[]State{Pending, InProgress, WaitingCustomer}, Cancel, Cancelled, bySupervisor, PermSupervise, []guard{cancelReason, noOpenChildren}},
+	{[]State{Pending, InProgress, WaitingCustomer}, Merge, Cancelled, byMerger, PermMerge, []guard{mainOnly, survivorNamed}},
+	{[]State{Cancelled}, Unmerge, AsBefore, byMerger, PermMerge, nil},
 }
+
+// AsBefore is where taking a merge back leads: the state the ticket was merged
+// in, one of those Merge starts from.
+const AsBefore State = ""
 
 // findMove returns the move for verb from state, or a refusal in the words of
 // the state.
@@ -166,6 +176,30 @@ func notSomebodyElses(t *Ticket, in Input, _ facts) error {
 func mainTicket(t *Ticket, _ Input, _ facts) error {
 	if t.ParentID != 0 {
 		return fault.New(fault.Conflict, "ticket.sub_of_sub")
+	}
+	return nil
+}
+
+// mainOnly keeps parts out of merges: they belong to their main ticket.
+func mainOnly(t *Ticket, _ Input, _ facts) error {
+	if t.ParentID != 0 {
+		return fault.New(fault.Conflict, "ticket.merge.sub")
+	}
+	return nil
+}
+
+func survivorNamed(_ *Ticket, in Input, _ facts) error {
+	if blank(in.Duplicate) {
+		return fault.Invalidf("ticket.merge.need_other").Field("duplicate", "ticket.merge.need_other")
+	}
+	return nil
+}
+
+// conferenceHeld keeps one department from answering before all have agreed on
+// what is said (TKT-14).
+func conferenceHeld(t *Ticket, _ Input, _ facts) error {
+	if t.Conference == ConferenceNeeded {
+		return fault.New(fault.Conflict, "ticket.conference.first")
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func TestEveryPair(t *testing.T) {
 			ticket.Acknowledge: {by: "kefu", to: ticket.InProgress},
 			ticket.Decline:     {by: "kefu", to: ticket.Pending, in: ticket.Input{Reason: "不属于我的产品线"}},
 			ticket.Cancel:      {by: "zhuguan", to: ticket.Cancelled, in: ticket.Input{Code: "spam"}},
+			ticket.Merge:       {by: "kefu", to: ticket.Cancelled},
 		},
 		ticket.InProgress: {
 			ticket.Ask:                 {by: "kefu", to: ticket.WaitingCustomer, in: ticket.Input{Body: "请提供编号"}},
@@ -47,11 +48,13 @@ func TestEveryPair(t *testing.T) {
 			ticket.RequestHelp:         {by: "kefu", to: ticket.InProgress, in: ticket.Input{Body: "请检测主板"}},
 			ticket.RequestConfirmation: {by: "kefu", to: ticket.AwaitingConfirmation, in: ticket.Input{Solution: "已更换主板"}},
 			ticket.Cancel:              {by: "zhuguan", to: ticket.Cancelled, in: ticket.Input{Code: "withdrawn"}},
+			ticket.Merge:               {by: "kefu", to: ticket.Cancelled},
 		},
 		ticket.WaitingCustomer: {
 			ticket.Answer: {by: "customer", to: ticket.InProgress, in: ticket.Input{Body: "编号是 A-17"}},
 			ticket.Resume: {by: "kefu", to: ticket.InProgress, in: ticket.Input{Reason: "客户来电补充"}},
 			ticket.Cancel: {by: "zhuguan", to: ticket.Cancelled, in: ticket.Input{Code: "withdrawn"}},
+			ticket.Merge:  {by: "kefu", to: ticket.Cancelled},
 		},
 		ticket.AwaitingConfirmation: {
 			ticket.Confirm:  {by: "customer", to: ticket.Completed, in: ticket.Input{Rating: &ticket.Rating{Stars: 5, Solved: true}}},
@@ -67,6 +70,7 @@ func TestEveryPair(t *testing.T) {
 		ticket.Cancelled: {},
 	}
 	each(t, func(t *testing.T, h *tickettest.House) {
+		survivor := h.To(ticket.InProgress)
 		for _, s := range ticket.States {
 			for _, v := range ticket.Verbs {
 				tk := h.To(s)
@@ -78,6 +82,8 @@ func TestEveryPair(t *testing.T) {
 					in.AssigneeID = h.User["kefu2"]
 				case ticket.RequestHelp:
 					in.DepartmentID = h.Dept["技术支持部"]
+				case ticket.Merge:
+					in.Duplicate = survivor.Number
 				}
 				var by authz.Actor
 				switch want.by {

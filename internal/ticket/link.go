@@ -45,7 +45,8 @@ func (s *Service) ByLink(ctx context.Context, token string) (Ticket, authz.Actor
 	if t.LinkKey != key || t.ParentID != 0 {
 		return Ticket{}, authz.Actor{}, notFound()
 	}
-	return t, customerOf(t), nil
+	t, err = s.forCustomer(ctx, t)
+	return t, customerOf(t), err
 }
 
 func customerOf(t Ticket) authz.Actor {
@@ -91,7 +92,7 @@ func (s *Service) Lookup(ctx context.Context, number, code string) (Ticket, erro
 	if err != nil || t.ParentID != 0 || !right {
 		return Ticket{}, fault.New(fault.NotFound, "ticket.lookup_wrong")
 	}
-	return t, nil
+	return s.forCustomer(ctx, t)
 }
 
 // Delivery is a message on its way to the customer.

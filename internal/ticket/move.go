@@ -15,26 +15,29 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
 )
 
 // Input is what a move may carry; each verb reads what concerns it.
 type Input struct {
-	Version      int64   // of the ticket as the person saw it; 0: not checked
-	AssigneeID   int64   // assign, reassign; 0 with a department: by routing
-	DepartmentID int64   // assign, reassign, request_help
-	Reason       string  // why
-	Code         string  // cancel: one of CancelReasons
-	Duplicate    string  // cancel: number of the other ticket
-	Title        string  // request_help
-	Body         string  // question, answer, stated need, summary of the result
-	Solution     string  // request_confirmation
-	Cause        string  //
-	Corrective   string  //
-	DelayReason  string  //
-	Rating       *Rating // confirm, dispute
-	Files        []int64 // uploads to attach to the message
+	Version      int64     // of the ticket as the person saw it; 0: not checked
+	AssigneeID   int64     // assign, reassign; 0 with a department: by routing
+	DepartmentID int64     // assign, reassign, request_help
+	Reason       string    // why
+	Code         string    // cancel: one of CancelReasons
+	Duplicate    string    // cancel, merge: number of the other ticket
+	OtherToo     bool      // merge: yes, although they are of different customers
+	Due          time.Time // request_help: by when; zero: by the policy
+	Title        string    // request_help
+	Body         string    // question, answer, stated need, summary of the result
+	Solution     string    // request_confirmation
+	Cause        string    //
+	Corrective   string    //
+	DelayReason  string    //
+	Rating       *Rating   // confirm, dispute
+	Files        []int64   // uploads to attach to the message
 
 	actor       int64
 	duplicateOf int64
@@ -58,6 +61,11 @@ func (s *Service) Do(ctx context.Context, actor authz.Actor, id int64, v Verb, i
 
 // DoIn is Do inside an action under way.
 func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, in Input) (Ticket, error) {
+	if v == Merge || v == Unmerge {
+		if err := s.lockPair(ctx, a, id, in.Duplicate); err != nil {
+			return Ticket{}, err
+		}
+	}
 	old, err := s.load(ctx, a, id)
 	if err != nil {
 		return Ticket{}, err
@@ -130,6 +138,9 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	if err := e.apply(ctx); err != nil {
 		return Ticket{}, err
 	}
+	if err := s.settleDeferral(ctx, a, &t); err != nil {
+		return Ticket{}, err
+	}
 	if err := s.hooks.done(ctx, a, old, &t, v, in); err != nil {
 		return Ticket{}, err
 	}
@@ -167,6 +178,9 @@ func (s *Service) Allowed(ctx context.Context, actor authz.Actor, t *Ticket) []V
 // may checks that the actor is one of the parties the move names and holds its
 // permission. The first party that fits decides.
 func (s *Service) may(ctx context.Context, q db.Querier, actor authz.Actor, t *Ticket, m move) error {
+	if m.Verb == Unmerge && t.MergedInto == 0 {
+		return fault.New(fault.Conflict, "ticket.refused", i18n.Key("ticket.state."+string(t.State)), i18n.Key("ticket.verb."+string(m.Verb)))
+	}
 	switch actor.Kind {
 	case authz.Worker:
 		if m.Who&bySystem != 0 {
@@ -191,6 +205,9 @@ func (s *Service) may(ctx context.Context, q db.Querier, actor authz.Actor, t *T
 		return nil
 	}
 	if m.Who&bySupervisor != 0 && t.InScope(authz.For(actor, PermSupervise)) {
+		return nil
+	}
+	if m.Who&byMerger != 0 && t.InScope(authz.For(actor, PermMerge)) {
 		return nil
 	}
 	if t.ParentID == 0 {
@@ -318,6 +335,10 @@ func (e *effect) apply(ctx context.Context) error {
 		return sla.Stop(ctx, e.a, e.t.ID, "closed")
 	case Cancel:
 		return e.cancel(ctx)
+	case Merge:
+		return e.merge(ctx)
+	case Unmerge:
+		return e.unmerge(ctx)
 	}
 	return fmt.Errorf("ticket: verb %s has no effect", e.verb)
 }
@@ -557,10 +578,13 @@ func (e *effect) requestHelp(ctx context.Context) error {
 	if title == "" {
 		title = e.t.Title
 	}
+	if d := e.in.Due; !d.IsZero() && (!d.After(e.a.Now) || d.After(e.a.Now.Add(maxDeferral))) {
+		return fault.Invalidf("ticket.need_help").Field("due", "ticket.help.due")
+	}
 	child, err := e.s.registerIn(ctx, e.a, RegisterInput{
 		Title: title, Type: e.t.Type, Class: e.t.Class, CategoryID: e.t.CategoryID, Urgency: e.t.Urgency, Channel: e.t.Channel,
 		Description: e.in.Body, CustomerID: e.t.CustomerID, ContactID: e.t.ContactID, DepartmentID: e.in.DepartmentID,
-		parent: e.t, Files: e.in.Files,
+		parent: e.t, due: e.in.Due, Files: e.in.Files,
 	})
 	if err != nil {
 		return err
@@ -653,6 +677,7 @@ func (e *effect) newRound(ctx context.Context, why string, followUp bool) error 
 	e.t.AssigneeID, e.t.AssigneeName = 0, ""
 	e.t.AssignedAt, e.t.AcknowledgedAt, e.t.ResolvedAt, e.t.RespondedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	e.t.Solution, e.t.Summary, e.t.DelayReason, e.t.Overdue = "", "", "", false
+	e.t.DeferredFrom, e.t.DueFixed = time.Time{}, false
 	if _, err := sla.Meet(ctx, e.a, e.t.ID, why, sla.Confirmation); err != nil {
 		return err
 	}
@@ -710,7 +735,7 @@ func hasWords(ctx context.Context, q db.Querier, id int64) (bool, error) {
 }
 
 func link(ctx context.Context, a *action.Action, id, other int64, kind string) error {
-	err := a.Later(ctx, `INSERT INTO ticket_links (ticket_id, other_id, kind, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, other, kind, a.NowMicros())
+	err := a.Later(ctx, `INSERT INTO ticket_relations (ticket_id, other_id, kind, created_at, created_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, id, other, kind, a.NowMicros(), userOf(a))
 	if err != nil {
 		return fmt.Errorf("ticket: link %d to %d: %w", id, other, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
+	"bihuan/internal/fault"
 	"bihuan/internal/org"
 )
 
@@ -26,6 +27,19 @@ func (s *Service) MayRead(ctx context.Context, actor authz.Actor, f blob.File) e
 		return nil
 	case authz.User:
 		_, err := s.Get(ctx, View(actor), f.Owner.ID)
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		// Who sees the ticket it was merged into reads its thread there.
+		t, terr := s.Get(ctx, authz.For(authz.System(""), PermView), f.Owner.ID)
+		if terr != nil || t.MergedInto == 0 {
+			return err
+		}
+		to, terr := s.Holder(ctx, s.DB().Read(), t)
+		if terr != nil {
+			return terr
+		}
+		_, err = s.Get(ctx, View(actor), to.ID)
 		return err
 	}
 	return nil
@@ -119,4 +133,10 @@ func Numbers(ctx context.Context, q db.Querier, ids []int64) (map[int64]string, 
 		out[id] = n
 	}
 	return out, rows.Err()
+}
+
+// MainOf returns the main ticket of a part, for the little of it that its part
+// shows to whoever works on it. It knows no scope.
+func (s *Service) MainOf(ctx context.Context, part Ticket) (Ticket, error) {
+	return get(ctx, s.DB().Read(), authz.For(authz.System(""), PermView), "t.id", part.ParentID, "")
 }

@@ -16,6 +16,7 @@ const (
 	PermPassOn    authz.Permission = "ticket.pass_on"   // reassign what is one's own
 	PermConfirm   authz.Permission = "ticket.confirm"   // record the customer's word by phone
 	PermSupervise authz.Permission = "ticket.supervise" // cancel, reopen, withdraw, second handling
+	PermMerge     authz.Permission = "ticket.merge"     // make one of two, and two of one again
 	PermEdit      authz.Permission = "ticket.edit"      // title, class, urgency, priority
 	PermConfigure authz.Permission = "ticket.configure" // categories, matrix, routes, times
 )
@@ -43,12 +44,13 @@ func init() {
 		authz.Def{Permission: PermPassOn, Area: "ticket", Default: all(authz.All, authz.RoleHead, authz.RoleSupervisor, authz.RoleAgent)},
 		authz.Def{Permission: PermConfirm, Area: "ticket", Default: all(authz.All, authz.RoleHead, authz.RoleSupervisor, authz.RoleAgent, authz.RoleEngineer)},
 		authz.Def{Permission: PermSupervise, Area: "ticket", Scoped: true, Default: all(authz.Below, lead...)},
+		authz.Def{Permission: PermMerge, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermEdit, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermConfigure, Area: "ticket", Default: all(authz.None)},
 	)
 	// Whoever registers a request names its customer, or makes him in the same step (TKT-1).
 	org.TokenScope("tickets:read", PermView)
-	org.TokenScope("tickets:write", PermView, PermCreate, PermHandle, PermNote, PermAssign, PermPassOn, PermConfirm, PermSupervise, PermEdit, customer.PermView, customer.PermCreate)
+	org.TokenScope("tickets:write", PermView, PermCreate, PermHandle, PermNote, PermAssign, PermPassOn, PermConfirm, PermSupervise, PermEdit, PermMerge, customer.PermView, customer.PermCreate)
 	org.TokenScope("follow_ups:write", PermView, PermNote)
 	org.TokenScope("search", PermView)
 }

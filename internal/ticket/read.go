@@ -51,17 +51,20 @@ type Row struct {
 	Stage          string
 	StageName      string
 	Version        int64
+	DeferralID     int64 // as of a Ticket
+	DeferredFrom   time.Time
 }
 
 const rowColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.priority, t.urgency, t.channel, t.customer_id, t.customer_name, t.customer_level, t.department_id,
-	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version`
+	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version, t.deferral_id, t.deferred_from`
 
 func scanRow(row interface{ Scan(...any) error }) (r Row, err error) {
 	var overdue int
-	var due, total, created, activity, customer int64
+	var due, total, created, activity, customer, deferred int64
 	err = row.Scan(&r.ID, &r.Number, &r.ParentID, &r.Title, &r.Type, &r.Priority, &r.Urgency, &r.Channel, &r.CustomerID, &r.CustomerName, &r.CustomerLevel, &r.DepartmentID,
-		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version)
+		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version, &r.DeferralID, &deferred)
 	r.Overdue, r.DueTotal = overdue == 1, time.Duration(total)*time.Second
+	r.DeferredFrom = db.FromMicros(deferred)
 	r.DueAt, r.CreatedAt, r.ActivityAt, r.CustomerAt = db.FromMicros(due), db.FromMicros(created), db.FromMicros(activity), db.FromMicros(customer)
 	return r, err
 }
@@ -710,7 +713,7 @@ func (s *Service) rows(ctx context.Context, sc authz.Scope, cond string, arg any
 
 // Link is a relation of a ticket to another.
 type Link struct {
-	Kind    string // related, duplicate, follow_up
+	Kind    string // one of LinkKinds, follow_up or split
 	Forward bool   // from this ticket to the other
 	Row
 }
@@ -720,7 +723,7 @@ func (s *Service) Links(ctx context.Context, sc authz.Scope, id int64) ([]Link, 
 	var a db.Args
 	one, two, three := a.Add(id), a.Add(id), a.Add(id)
 	q := `SELECT l.kind, CASE WHEN l.ticket_id = ` + one + ` THEN 1 ELSE 0 END, ` + rowColumns + `
-		FROM ticket_links l JOIN tickets t ON t.id = (CASE WHEN l.ticket_id = ` + two + ` THEN l.other_id ELSE l.ticket_id END)
+		FROM ticket_relations l JOIN tickets t ON t.id = (CASE WHEN l.ticket_id = ` + two + ` THEN l.other_id ELSE l.ticket_id END)
 		WHERE (l.ticket_id = ` + three + ` OR l.other_id = ` + a.Add(id) + `) AND ` + sc.Where(&a, scopeColumns) + ` ORDER BY l.created_at LIMIT 50`
 	rows, err := s.DB().Read().Query(ctx, q, a.Values...)
 	if err != nil {

@@ -55,6 +55,9 @@ func (s *Service) changeIn(ctx context.Context, a *action.Action, perm authz.Per
 }
 
 func closedRefused(t Ticket) error {
+	if t.MergedInto != 0 {
+		return fault.New(fault.Conflict, "ticket.merge.gone")
+	}
 	if t.State == Closed || t.State == Cancelled {
 		return fault.New(fault.Conflict, "ticket.read_only")
 	}
@@ -64,6 +67,9 @@ func closedRefused(t Ticket) error {
 // archivedRefused keeps the archive as it is; of a cancelled ticket colleagues
 // may still note what they learn.
 func archivedRefused(t Ticket) error {
+	if t.MergedInto != 0 {
+		return fault.New(fault.Conflict, "ticket.merge.gone")
+	}
 	if t.State == Closed {
 		return fault.New(fault.Conflict, "ticket.read_only")
 	}
@@ -322,6 +328,9 @@ func (s *Service) editing(from func(ctx context.Context, a *action.Action, old T
 				return err
 			}
 			for _, k := range []sla.Kind{sla.FirstResponse, sla.Acknowledge, sla.Urgent, sla.Resolution, sla.Update} {
+				if k == sla.Resolution && t.DueFixed {
+					continue // people agreed on it
+				}
 				if err := sla.Retarget(ctx, a, id, k, p.Target(k), p.Name); err != nil {
 					return err
 				}
@@ -338,11 +347,19 @@ func (s *Service) editing(from func(ctx context.Context, a *action.Action, old T
 }
 
 func watch(ctx context.Context, a *action.Action, id, user int64) error {
-	_, err := a.Exec(ctx, `INSERT INTO ticket_watchers (ticket_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, user)
+	_, err := watchAs(ctx, a, id, user, "")
+	return err
+}
+
+// watchAs makes a colleague a watcher for a reason; it reports whether he was
+// none before.
+func watchAs(ctx context.Context, a *action.Action, id, user int64, reason string) (bool, error) {
+	res, err := a.Exec(ctx, `INSERT INTO ticket_watchers (ticket_id, user_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, user, reason)
 	if err != nil {
-		return fmt.Errorf("ticket: watch %d: %w", id, err)
+		return false, fmt.Errorf("ticket: watch %d: %w", id, err)
 	}
-	return nil
+	n, err := res.RowsAffected()
+	return n == 1, err
 }
 
 // Watch makes actor a watcher of the ticket, or no longer one.

@@ -46,6 +46,8 @@ type RegisterInput struct {
 	Then func(ctx context.Context, a *action.Action, t *Ticket) error
 
 	parent *Ticket
+	due    time.Time // of a part: agreed on; zero: by the policy
+	split  bool      // of a message of another ticket
 }
 
 const (
@@ -98,7 +100,7 @@ func (s *Service) Register(ctx context.Context, actor authz.Actor, in RegisterIn
 // RegisterIn is Register inside an action under way; the caller has checked
 // the actor's right.
 func (s *Service) RegisterIn(ctx context.Context, a *action.Action, in RegisterInput) (Ticket, error) {
-	in.parent = nil
+	in.parent, in.due, in.split = nil, time.Time{}, false
 	return s.registerIn(ctx, a, in)
 }
 
@@ -170,6 +172,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	}
 	if in.parent != nil {
 		t.ParentID = in.parent.ID
+		t.DueFixed = !in.due.IsZero()
 	}
 	var who assignee
 	if in.AssigneeID != 0 {
@@ -200,7 +203,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		return t, err
 	}
 	// Who registers while the customer is on the line has responded already.
-	answered := a.Actor.Kind == authz.User && t.ParentID == 0 && (t.Channel == "phone" || t.Channel == "walk_in")
+	answered := a.Actor.Kind == authz.User && t.ParentID == 0 && !in.split && (t.Channel == "phone" || t.Channel == "walk_in")
 	if answered {
 		t.RespondedAt = a.Now
 	}
@@ -213,6 +216,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		return t, err
 	}
 	inserted := t
+	inserted.DueFixed = false
 	sla.Fresh(a, t.ID)
 	if _, err := s.fields().Set(ctx, a.Tx, field.Ticket, t.ID, values); err != nil {
 		return t, err
@@ -227,6 +231,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	}
 	if err := s.armAll(ctx, a, t, "registered", false); err != nil {
 		return t, err
+	}
+	if t.DueFixed {
+		if err := sla.Fix(ctx, a, t.ID, sla.Resolution, t.Round, in.due, "", "registered"); err != nil {
+			return t, err
+		}
 	}
 	if answered {
 		if _, err := sla.Meet(ctx, a, t.ID, "registered", sla.FirstResponse); err != nil {
@@ -338,6 +347,14 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 	if err != nil {
 		return t, err
 	}
+	return s.customerWritesIn(ctx, a, old, text, files, key)
+}
+
+func (s *Service) customerWritesIn(ctx context.Context, a *action.Action, old Ticket, text string, files []int64, key string) (t Ticket, err error) {
+	id := old.ID
+	if old.MergedInto != 0 {
+		return s.writesToMerged(ctx, a, old, text, files, key)
+	}
 	cfg, err := s.config(ctx, a)
 	if err != nil {
 		return t, err
@@ -351,13 +368,7 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 		}
 		old = t
 	case !old.State.Open():
-		if d, ok, err := s.org.Department(ctx, a, old.DepartmentID); err != nil {
-			return t, err
-		} else if !ok || !d.Active {
-			old.DepartmentID = 0 // closed since: by routing
-		}
-		return s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
-			Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files, ImportKey: key})
+		return s.writesAnew(ctx, a, old, text, files, key)
 	}
 	t = old
 	entry, err := journal.Add(ctx, a, journal.Entry{TicketID: t.ID, CustomerID: t.CustomerID, Kind: journal.Customer, Body: strings.TrimSpace(text)})
@@ -387,4 +398,16 @@ func (s *Service) CustomerWritesIn(ctx context.Context, a *action.Action, id int
 	f := fact(old, t)
 	f.Entry, f.Tell = entry, tell(t.AssigneeID, t.SupervisorID)
 	return t, s.note(ctx, a, "ticket.customer_wrote", t, f, "")
+}
+
+// writesAnew makes a new ticket of what the customer wrote after the end of one,
+// linked to it.
+func (s *Service) writesAnew(ctx context.Context, a *action.Action, old Ticket, text string, files []int64, key string) (t Ticket, err error) {
+	if d, ok, err := s.org.Department(ctx, a, old.DepartmentID); err != nil {
+		return t, err
+	} else if !ok || !d.Active {
+		old.DepartmentID = 0 // closed since: by routing
+	}
+	return s.registerIn(ctx, a, RegisterInput{Title: old.Title, Type: old.Type, Class: old.Class, CategoryID: old.CategoryID, Urgency: old.Urgency,
+		Channel: old.Channel, Description: text, CustomerID: old.CustomerID, ContactID: old.ContactID, DepartmentID: old.DepartmentID, FollowsID: old.ID, Files: files, ImportKey: key})
 }

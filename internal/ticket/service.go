@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/crypt"
@@ -30,6 +31,7 @@ type Service struct {
 	files     *blob.Files
 	keys      *crypt.Keeper
 	clocks    *sla.Service
+	approvals *approval.Service // nil: deadlines are not deferred
 	config    func(ctx context.Context, q db.Querier) (Config, error)
 	hooks     hooks
 	people    People     // who asked for long work: see Equip
@@ -90,6 +92,12 @@ var mutable = []column{
 	{"outcome", func(t *Ticket) any { return t.Outcome }},
 	{"cancel_reason", func(t *Ticket) any { return t.CancelReason }},
 	{"duplicate_of", func(t *Ticket) any { return t.DuplicateOf }},
+	{"merged_into", func(t *Ticket) any { return t.MergedInto }},
+	{"joined", func(t *Ticket) any { return db.Bool(t.Joined) }},
+	{"deferral_id", func(t *Ticket) any { return t.DeferralID }},
+	{"deferred_from", at(func(t *Ticket) time.Time { return t.DeferredFrom })},
+	{"due_fixed", func(t *Ticket) any { return db.Bool(t.DueFixed) }},
+	{"conference", func(t *Ticket) any { return string(t.Conference) }},
 	{"rating", func(t *Ticket) any { return t.Rating }},
 	{"link_key", func(t *Ticket) any { return t.LinkKey }},
 	{"due_at", at(func(t *Ticket) time.Time { return t.DueAt })},
@@ -114,20 +122,20 @@ const ticketColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type
 	t.customer_id, t.customer_name, t.customer_level, t.contact_id, t.department_id, t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue,
 	t.open_children, t.solution, t.cause, t.corrective, t.delay_reason, t.summary, t.outcome, t.cancel_reason, t.duplicate_of, t.follows_id, t.rating, t.link_key,
 	t.due_at, t.due_clock, t.due_total, t.created_by, t.created_by_name, t.created_at, t.updated_at, t.activity_at, t.customer_at, t.assigned_at, t.acknowledged_at,
-	t.responded_at, t.resolved_at, t.completed_at, t.closed_at, t.process_id, t.process_version, t.stage, t.stage_name, t.stage_at, t.version`
+	t.responded_at, t.resolved_at, t.completed_at, t.closed_at, t.process_id, t.process_version, t.stage, t.stage_name, t.stage_at, t.version, t.merged_into, t.deferral_id, t.deferred_from, t.due_fixed, t.conference, t.joined`
 
 func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
-	var overdue int
-	var us [12]int64
+	var overdue, fixed, joined int
+	var us [13]int64
 	var total int64
 	err = row.Scan(&t.ID, &t.Number, &t.ParentID, &t.Title, &t.Type, &t.Class, &t.CategoryID, &t.Urgency, &t.Priority, &t.PriorityReason, &t.Channel, &t.Description,
 		&t.CustomerID, &t.CustomerName, &t.CustomerLevel, &t.ContactID, &t.DepartmentID, &t.AssigneeID, &t.AssigneeName, &t.SupervisorID, (*string)(&t.State), &t.Round, &t.Escalation, &overdue,
 		&t.OpenChildren, &t.Solution, &t.Cause, &t.Corrective, &t.DelayReason, &t.Summary, &t.Outcome, &t.CancelReason, &t.DuplicateOf, &t.FollowsID, &t.Rating, &t.LinkKey,
 		&us[0], (*string)(&t.DueClock), &total, &t.CreatedBy, &t.CreatedByName, &us[1], &us[2], &us[3], &us[4], &us[5], &us[6],
-		&us[7], &us[8], &us[9], &us[10], &t.ProcessID, &t.ProcessVersion, &t.Stage, &t.StageName, &us[11], &t.Version)
-	t.Overdue = overdue == 1
+		&us[7], &us[8], &us[9], &us[10], &t.ProcessID, &t.ProcessVersion, &t.Stage, &t.StageName, &us[11], &t.Version, &t.MergedInto, &t.DeferralID, &us[12], &fixed, (*string)(&t.Conference), &joined)
+	t.Overdue, t.DueFixed, t.Joined = overdue == 1, fixed == 1, joined == 1
 	t.DueTotal = time.Duration(total) * time.Second
-	for i, p := range []*time.Time{&t.DueAt, &t.CreatedAt, &t.UpdatedAt, &t.ActivityAt, &t.CustomerAt, &t.AssignedAt, &t.AcknowledgedAt, &t.RespondedAt, &t.ResolvedAt, &t.CompletedAt, &t.ClosedAt, &t.StageAt} {
+	for i, p := range []*time.Time{&t.DueAt, &t.CreatedAt, &t.UpdatedAt, &t.ActivityAt, &t.CustomerAt, &t.AssignedAt, &t.AcknowledgedAt, &t.RespondedAt, &t.ResolvedAt, &t.CompletedAt, &t.ClosedAt, &t.StageAt, &t.DeferredFrom} {
 		*p = db.FromMicros(us[i])
 	}
 	return t, err
@@ -313,7 +321,8 @@ type Fact struct {
 	Parent        int64          `json:"parent,omitempty"`
 	Round         int            `json:"round"`
 	Urgent        bool           `json:"urgent,omitempty"`
-	Tell          []int64        `json:"tell,omitempty"` // users to be notified, resolved when it happened
+	Helped        bool           `json:"helped,omitempty"` // it has open sub-tickets, which show how far it is
+	Tell          []int64        `json:"tell,omitempty"`   // users to be notified, resolved when it happened
 	Entry         int64          `json:"entry,omitempty"`
 	Clock         sla.Kind       `json:"clock,omitempty"`
 	Step          string         `json:"step,omitempty"`
@@ -323,7 +332,7 @@ type Fact struct {
 // fact describes t after a change; old is it before.
 func fact(old, t Ticket) Fact {
 	f := Fact{Number: t.Number, Title: t.Title, From: old.State, To: t.State, Assignee: t.AssigneeID, Department: t.DepartmentID,
-		Supervisor: t.SupervisorID, CreatedBy: t.CreatedBy, Customer: t.CustomerID, Parent: t.ParentID, Round: t.Round, Urgent: t.Priority == "urgent"}
+		Supervisor: t.SupervisorID, CreatedBy: t.CreatedBy, Customer: t.CustomerID, Parent: t.ParentID, Round: t.Round, Urgent: t.Priority == "urgent", Helped: t.OpenChildren > 0}
 	if old.AssigneeID != t.AssigneeID {
 		f.Was = old.AssigneeID
 	}

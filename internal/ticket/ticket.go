@@ -83,7 +83,13 @@ type Ticket struct {
 	CancelReason   string
 	DuplicateOf    int64
 	FollowsID      int64
-	Rating         int // stars of the newest rating; 0: none
+	MergedInto     int64      // the ticket that goes on for this one; 0: none
+	Joined         bool       // others were merged into it, perhaps given back since
+	DeferralID     int64      // the request for a deferral that waits; 0: none
+	DeferredFrom   time.Time  // first promise of this round, before it was deferred
+	DueFixed       bool       // people agreed on the deadline; policies leave it alone
+	Conference     Conference // whether one has to be held before the answer
+	Rating         int        // stars of the newest rating; 0: none
 	LinkKey        string
 	DueAt          time.Time // nearest deadline; zero: none
 	DueClock       sla.Kind

@@ -466,6 +466,52 @@ func TestLoop(t *testing.T) {
 		if d = w.want(200, w.token("kefu"), "GET /tickets/"+number, ""); !strings.Contains(d.Raw, `"kind":"duplicate"`) {
 			t.Error(d.Raw)
 		}
+
+		// Two of one matter become one, and two again; the agreed date moves; all agree first.
+		stays := w.want(201, w.token("kefu"), "POST /tickets", w.newTicket(`,"assignee":"kefu"`)).at("number")
+		number = w.want(201, w.token("kefu"), "POST /tickets", w.newTicket(`,"assignee":"kefu"`)).at("number")
+		if a := move(422, "kefu", "merge", `{}`, ""); a.fields() != "duplicate=ticket.merge.need_other" {
+			t.Error(a.Raw)
+		}
+		if a := move(200, "kefu", "merge", `{"duplicate":"`+stays+`","reason":"同一台设备"}`, "cancelled"); a.at("merged_into") != stays {
+			t.Error(a.Raw)
+		}
+		move(200, "kefu", "unmerge", `{}`, "pending")
+		move(200, "kefu", "acknowledge", "", "in_progress")
+		at := "/tickets/" + number
+		w.want(201, w.token("kefu"), "POST "+at+"/links", `{"kind":"caused_by","other":"`+stays+`"}`)
+		w.want(409, w.token("kefu"), "POST "+at+"/links", `{"kind":"caused_by","other":"`+stays+`"}`)
+		w.want(200, w.token("kefu"), "DELETE "+at+"/links/caused_by/"+stays, "")
+		if a := w.want(422, w.token("kefu"), "POST "+at+"/deferrals", `{"due_at":"2020-01-01T00:00:00+08:00","reason":""}`); a.fields() != "due=ticket.deferral.pick_later reason=ticket.deferral.need_reason" {
+			t.Error(a.Raw)
+		}
+		later := w.Clock.Now().Add(100 * time.Hour).Format(time.RFC3339)
+		w.want(201, w.token("kefu"), "POST "+at+"/deferrals", `{"due_at":"`+later+`","reason":"等待备件"}`)
+		if a := w.want(200, w.token("kefu"), "GET "+at+"/deferrals", ""); a.at("items.0.state") != "pending" {
+			t.Error(a.Raw)
+		}
+		w.want(200, w.token("kefu"), "DELETE "+at+"/deferrals/pending", "")
+		w.want(409, w.token("kefu"), "DELETE "+at+"/deferrals/pending", "")
+		w.want(200, w.token("kefu"), "GET "+at+"/delay", "")
+		w.want(201, w.token("kefu"), "POST "+at+"/conferences", `{"subject":"批次问题","starts_at":"`+later+`","people":["gong"],"needed":true}`)
+		a = w.want(200, w.token("gong"), "GET "+at+"/conferences", "")
+		if a.at("needed") != "true" || a.at("items.0.people") != "2" {
+			t.Error(a.Raw)
+		}
+		if a := move(409, "kefu", "request_confirmation", done, ""); a.at("code") != "ticket.conference.first" {
+			t.Error(a.Raw)
+		}
+		meeting := at + "/conferences/" + a.at("items.0.id")
+		w.want(200, w.token("kefu"), "PUT "+meeting, `{"subject":"批次问题","starts_at":"`+later+`","people":["gong"],"version":1}`)
+		w.want(200, w.token("gong"), "POST "+meeting+"/minutes", `{"answer":"本周五前更换"}`)
+		w.want(201, w.token("kefu"), "POST "+at+"/conferences", `{"subject":"再议","starts_at":"`+later+`","people":["gong"]}`)
+		a = w.want(200, w.token("gong"), "GET "+at+"/conferences", "")
+		w.want(200, w.token("kefu"), "POST "+at+"/conferences/"+a.at("items.0.id")+"/cancellation", `{"reason":"不需要了"}`)
+		w.want(201, w.token("kefu"), "POST "+at+"/notes", `{"body":"客户还问了发票"}`)
+		a = w.want(200, w.token("kefu"), "GET "+at+"/timeline?limit=1", "")
+		entry := a.at("items.0.id")
+		w.want(201, w.token("kefu"), "POST /entries/"+entry+"/split", `{"title":"发票抬头"}`)
+		w.want(409, w.token("kefu"), "POST /entries/"+entry+"/split", `{"title":"发票抬头"}`)
 		for _, v := range ticket.Verbs {
 			if !made[string(v)] && v != ticket.Lapse {
 				t.Errorf("move %s was never made", v)

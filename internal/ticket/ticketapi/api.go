@@ -61,6 +61,8 @@ const movesDoc = `Every step of a ticket's life. What it needs depends on the mo
 | reopen | completed | supervisor | reason |
 | close | completed | assignee, supervisor | |
 | cancel | pending, in_progress, waiting_customer | supervisor | code; duplicate: number, for duplicate |
+| merge | pending, in_progress, waiting_customer | who may merge both | duplicate: number of the ticket that stays; other_customer when they differ. Can be undone for 30 days |
+| unmerge | cancelled, merged | who may merge it | leads to the state it was merged in |
 
 A move that the state does not allow is a 409 in the words of the state; one that is somebody else's is a 403.`
 
@@ -93,6 +95,7 @@ func Routes(a *api.API, run *action.Runner, tickets *ticket.Service, customers *
 		Summary: "List follow-up records", Description: "Newest first."}, s.followUps)
 	api.Handle(a, api.Op{ID: "get-ticket-timeline", Method: "GET", Path: "/tickets/{number}/timeline", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a ticket's timeline", Description: "Everything said and done, newest first."}, s.timeline)
+	s.togetherRoutes(a)
 	api.Handle(a, api.Op{ID: "search", Method: "GET", Path: "/search", Tag: "Search", Perm: web.SignedIn, Scope: "search",
 		Summary: "Search customers and tickets", Description: "Customers by number, name, credit code, telephone number or its last four digits, e-mail, WeChat, contact, pinyin or its initials; tickets by number and words. Only what the caller may see."}, s.search)
 }
@@ -357,19 +360,21 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 
 // Move is what a move carries; each takes what concerns it.
 type Move struct {
-	Version     int64  `json:"version,omitempty" doc:"Refuse the move if the ticket has another version"`
-	Assignee    string `json:"assignee,omitempty" doc:"Login: assign, reassign" example:"hejunjie"`
-	Department  string `json:"department,omitempty" doc:"Name: assign, reassign, request_help" example:"技术支持部"`
-	Reason      string `json:"reason,omitempty" doc:"decline, resume, reassign, withdraw, reopen"`
-	Code        string `json:"code,omitempty" enum:"withdrawn,duplicate,spam,mistake" doc:"cancel: why"`
-	Duplicate   string `json:"duplicate,omitempty" doc:"cancel as duplicate: number of the other ticket"`
-	Title       string `json:"title,omitempty" doc:"request_help: title of the sub-ticket"`
-	Body        string `json:"body,omitempty" doc:"ask: the question; answer: the customer's words; request_help: what is needed; request_confirmation: summary for the customer"`
-	Solution    string `json:"solution,omitempty" doc:"request_confirmation"`
-	Cause       string `json:"cause,omitempty" doc:"request_confirmation of complaints: what caused it"`
-	Corrective  string `json:"corrective,omitempty" doc:"request_confirmation of complaints: what prevents it"`
-	DelayReason string `json:"delay_reason,omitempty" doc:"request_confirmation: why a deadline was missed"`
-	Rating      *Stars `json:"rating,omitempty" doc:"confirm, dispute: what the customer said"`
+	Version     int64      `json:"version,omitempty" doc:"Refuse the move if the ticket has another version"`
+	Assignee    string     `json:"assignee,omitempty" doc:"Login: assign, reassign" example:"hejunjie"`
+	Department  string     `json:"department,omitempty" doc:"Name: assign, reassign, request_help" example:"技术支持部"`
+	Reason      string     `json:"reason,omitempty" doc:"decline, resume, reassign, withdraw, reopen"`
+	Code        string     `json:"code,omitempty" enum:"withdrawn,duplicate,spam,mistake" doc:"cancel: why"`
+	Duplicate   string     `json:"duplicate,omitempty" doc:"cancel as duplicate, merge: number of the other ticket"`
+	OtherToo    bool       `json:"other_customer,omitempty" doc:"merge: yes, although the tickets are of different customers"`
+	DueAt       *time.Time `json:"due_at,omitempty" doc:"request_help: by when; by the service times when left out"`
+	Title       string     `json:"title,omitempty" doc:"request_help: title of the sub-ticket"`
+	Body        string     `json:"body,omitempty" doc:"ask: the question; answer: the customer's words; request_help: what is needed; request_confirmation: summary for the customer"`
+	Solution    string     `json:"solution,omitempty" doc:"request_confirmation"`
+	Cause       string     `json:"cause,omitempty" doc:"request_confirmation of complaints: what caused it"`
+	Corrective  string     `json:"corrective,omitempty" doc:"request_confirmation of complaints: what prevents it"`
+	DelayReason string     `json:"delay_reason,omitempty" doc:"request_confirmation: why a deadline was missed"`
+	Rating      *Stars     `json:"rating,omitempty" doc:"confirm, dispute: what the customer said"`
 }
 
 // Stars is a rating taken down for the customer.
@@ -385,7 +390,7 @@ type Stars struct {
 
 type moveInput struct {
 	Path
-	Move string `path:"move" enum:"assign,take,acknowledge,decline,ask,answer,resume,reassign,request_help,request_confirmation,confirm,dispute,lapse,withdraw,reopen,close,cancel" doc:"The move"`
+	Move string `path:"move" enum:"assign,take,acknowledge,decline,ask,answer,resume,reassign,request_help,request_confirmation,confirm,dispute,lapse,withdraw,reopen,close,cancel,merge,unmerge" doc:"The move"`
 	api.Idempotency
 	Body *api.JSON[Move] `doc:"May be left out by moves that need nothing"`
 }
@@ -395,7 +400,7 @@ func (s *service) move(ctx context.Context, in *moveInput) (*output, error) {
 	if in.Body != nil {
 		m = in.Body.Value()
 	}
-	mi := ticket.Input{Version: m.Version, Reason: m.Reason, Code: m.Code, Duplicate: m.Duplicate, Title: m.Title, Body: m.Body, Solution: m.Solution, Cause: m.Cause, Corrective: m.Corrective, DelayReason: m.DelayReason}
+	mi := ticket.Input{Version: m.Version, Reason: m.Reason, Code: m.Code, Duplicate: m.Duplicate, Title: m.Title, Body: m.Body, Solution: m.Solution, Cause: m.Cause, Corrective: m.Corrective, DelayReason: m.DelayReason, OtherToo: m.OtherToo, Due: api.Some(m.DueAt, time.Time{})}
 	if r := m.Rating; r != nil {
 		mi.Rating = &ticket.Rating{Stars: r.Stars, Speed: r.Speed, Quality: r.Quality, Attitude: r.Attitude, Solved: r.Solved, Comment: r.Comment, Suggestion: r.Suggestion}
 	}
@@ -541,7 +546,7 @@ func (s *service) entries(ctx context.Context, number string, kinds []journal.Ki
 			return nil, fault.Invalidf("api.invalid").Field("cursor", "api.bad_parameter", "cursor")
 		}
 	}
-	es, more, err := journal.Of(ctx, s.tickets.DB().Read(), journal.Place{Ticket: t.ID}, journal.Page{Before: before, Kinds: kinds, Limit: pg.Limit})
+	es, more, err := journal.Of(ctx, s.tickets.DB().Read(), thread(t), journal.Page{Before: before, Kinds: kinds, Limit: pg.Limit})
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,10 @@ type Ticket struct {
 	Outcome        string          `json:"outcome,omitempty" enum:"confirmed,phone,silence,cancelled"`
 	CancelReason   string          `json:"cancel_reason,omitempty" enum:"withdrawn,duplicate,spam,mistake"`
 	DuplicateOf    string          `json:"duplicate_of,omitempty" doc:"Number of the ticket this one repeats"`
+	MergedInto     string          `json:"merged_into,omitempty" doc:"Number of the ticket that goes on for this one"`
+	FirstDueAt     *time.Time      `json:"first_due_at,omitempty" doc:"What was promised before the resolution was deferred"`
+	DeferralAsked  bool            `json:"deferral_asked,omitempty" doc:"A request for a deferral waits"`
+	Conference     string          `json:"conference,omitempty" enum:"planned,needed,held" doc:"needed: the answer waits for the minutes of a case conference"`
 	Follows        string          `json:"follows,omitempty" doc:"Number of the archived ticket this one continues"`
 	OpenChildren   int             `json:"open_children,omitempty" doc:"Sub-tickets still open"`
 	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields by code"`
@@ -117,7 +121,7 @@ type Rating struct {
 
 // Link is a relation to another ticket.
 type Link struct {
-	Kind    string `json:"kind" enum:"related,duplicate,follow_up"`
+	Kind    string `json:"kind" enum:"related,duplicate,caused_by,follow_up,split"`
 	Forward bool   `json:"forward" doc:"Whether it was made from this ticket"`
 	Ticket  Row    `json:"ticket"`
 }
@@ -172,7 +176,7 @@ func (s *service) rows(ctx context.Context, rs []ticket.Row) ([]Row, error) {
 
 // view returns t as it is sent; q is that of the action under way.
 func (s *service) view(ctx context.Context, q db.Querier, t ticket.Ticket) (Ticket, error) {
-	n, err := s.names(ctx, q, []int64{t.CustomerID}, []int64{t.ParentID, t.DuplicateOf, t.FollowsID})
+	n, err := s.names(ctx, q, []int64{t.CustomerID}, []int64{t.ParentID, t.DuplicateOf, t.FollowsID, t.MergedInto})
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -188,7 +192,7 @@ func (s *service) view(ctx context.Context, q db.Querier, t ticket.Ticket) (Tick
 			CreatedAt: t.CreatedAt, ActivityAt: t.ActivityAt, CustomerAt: t.CustomerAt, Version: t.Version}, n),
 		Class: t.Class, CategoryID: t.CategoryID, PriorityReason: t.PriorityReason, Description: t.Description, ContactID: t.ContactID,
 		Solution: t.Solution, Cause: t.Cause, Corrective: t.Corrective, DelayReason: t.DelayReason, Summary: t.Summary, Outcome: t.Outcome, CancelReason: t.CancelReason,
-		DuplicateOf: n.tickets[t.DuplicateOf], Follows: n.tickets[t.FollowsID], OpenChildren: t.OpenChildren, CreatedBy: t.CreatedByName,
+		DuplicateOf: n.tickets[t.DuplicateOf], MergedInto: n.tickets[t.MergedInto], FirstDueAt: api.At(ctx, t.DeferredFrom), DeferralAsked: t.DeferralID != 0, Conference: string(t.Conference), Follows: n.tickets[t.FollowsID], OpenChildren: t.OpenChildren, CreatedBy: t.CreatedByName,
 		UpdatedAt: api.At(ctx, t.UpdatedAt), AssignedAt: api.At(ctx, t.AssignedAt), AcknowledgedAt: api.At(ctx, t.AcknowledgedAt), RespondedAt: api.At(ctx, t.RespondedAt),
 		ResolvedAt: api.At(ctx, t.ResolvedAt), CompletedAt: api.At(ctx, t.CompletedAt), ClosedAt: api.At(ctx, t.ClosedAt),
 	}, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
 	"bihuan/internal/clock"
@@ -35,6 +36,7 @@ type House struct {
 	Org       *org.Service
 	Customers *customer.Service
 	Clocks    *sla.Service
+	Approvals *approval.Service
 	Files     *blob.Files
 	Keys      *crypt.Keeper
 	store     *blob.Folder
@@ -129,6 +131,8 @@ func (h *House) Restart() {
 	h.Customers = customer.New(h.Run, h.Keys)
 	h.Clocks = sla.New(h.Run)
 	h.Service = ticket.New(h.Run, h.Org, h.Customers, h.Files, h.Keys, h.Clocks)
+	h.Approvals = approval.NewService(h.Run, h.Org)
+	h.Service.AskDeferrals(h.Approvals)
 	h.Customers.ShowTickets(h.Service)
 	h.Org.AddWork(h.Service.Work())
 	h.Files.Authorize("ticket", h.Service.MayRead)

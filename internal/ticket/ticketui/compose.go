@@ -29,6 +29,7 @@ type composer struct {
 	Sends   []sendWith            // moves a reply can come with
 	Canned  bool                  // texts under a short code can be called
 	Needs   ticket.Verb           // the move whose form asks for more than a text; "" none
+	Answer  string                // what a conference agreed to say
 	begun   bool                  // something is written already
 	actor   int64
 }
@@ -89,6 +90,12 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor)}
 	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
+	}
+	if slices.Contains(c.Kinds, kindReply) {
+		var err error
+		if c.Answer, err = ticket.UnifiedAnswer(r.Context(), p.Tickets.DB().Read(), v.T); err != nil {
+			return c, err
+		}
 	}
 	if c.Claim && v.CanReply {
 		c.Sends = append(c.Sends, sendWith{"", "send"})

@@ -13,14 +13,14 @@ import (
 
 // Live turns what happened to tickets into "look again" for whoever may see
 // them: the ticket itself, the queues and desks it stands in or has just left,
-// and its main ticket, which shows how far its parts are. Messages carry ids
-// only.
+// and its main ticket and parts, which show how far the others are. Messages
+// carry ids only.
 func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 	return func(ctx context.Context, evs []event.Stored) {
 		if len(broker.Online()) == 0 {
 			return
 		}
-		parents, imported := map[int64]bool{}, false
+		relatives, imported := map[int64]bool{}, false
 		for _, e := range evs {
 			if e.Subject.Type != "ticket" {
 				continue
@@ -54,13 +54,22 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 				broker.Publish(web.Message{Topic: "desk", To: desk})
 			}
 			if f.Parent != 0 {
-				parents[f.Parent] = true
+				relatives[f.Parent] = true
+			}
+			if f.Helped { // the parts say how far the main ticket is
+				parts, err := tickets.Children(ctx, e.Subject.ID)
+				if err != nil {
+					slog.Warn("ticketui: live", "event", e.ID, "err", err)
+				}
+				for _, c := range parts {
+					relatives[c.ID] = true
+				}
 			}
 		}
 		if imported {
 			broker.Publish(web.Message{Topic: "queue", To: web.Audience{Staff: true}})
 		}
-		for id := range parents {
+		for id := range relatives {
 			owners, department, err := tickets.Audience(ctx, ticket.View(authz.System("live")), id)
 			if err != nil {
 				continue

@@ -118,6 +118,9 @@ func (p *pages) showMove(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	if v == ticket.Merge {
+		return r.SeeOther(w, "/tickets/%s/merge", t.Number)
+	}
 	f := begin(r, t, v)
 	if r.URL.Query().Get("from") == kindReply { // written in the composer, where there was no room for the rest
 		d, err := p.Tickets.Draft(r.Context(), r.Actor, t.ID, kindReply)
@@ -131,6 +134,13 @@ func (p *pages) showMove(w http.ResponseWriter, r *web.Request) error {
 		for _, n := range d.Files {
 			f.Values.Add("file", id(n))
 		}
+	}
+	if v == ticket.RequestConfirmation && f.Get("body") == "" {
+		answer, err := ticket.UnifiedAnswer(r.Context(), p.Tickets.DB().Read(), t)
+		if err != nil {
+			return err
+		}
+		f.Set("body", answer)
 	}
 	m, err := p.moveView(r, t, v, f)
 	if err != nil {
@@ -157,6 +167,9 @@ func (p *pages) move(w http.ResponseWriter, r *web.Request) error {
 	in := ticket.Input{Version: f.Int64("version"), AssigneeID: f.ID("assignee"), DepartmentID: f.ID("department"), Reason: f.Limited("reason", 1000), Code: f.String("code"),
 		Duplicate: f.String("duplicate"), Title: f.Limited("title", 200), Body: f.Limited("body", journal.MaxBody), Solution: f.Limited("solution", journal.MaxBody),
 		Cause: f.Limited("cause", 2000), Corrective: f.Limited("corrective", 2000), DelayReason: f.Limited("delay_reason", 2000)}
+	if v == ticket.RequestHelp {
+		in.Due = f.DateTime("due")
+	}
 	if v == ticket.Confirm || v == ticket.Dispute {
 		rating := ticket.Rating{Stars: f.IntIn("stars", 0, 5), Speed: f.IntIn("speed", 0, 5), Quality: f.IntIn("quality", 0, 5), Attitude: f.IntIn("attitude", 0, 5),
 			Comment: f.Limited("comment", 2000), Solved: v == ticket.Confirm || !f.Bool("unsolved")}
@@ -182,6 +195,10 @@ func (p *pages) move(w http.ResponseWriter, r *web.Request) error {
 			return err
 		}
 		return r.SeeOther(w, "%s", address("/tickets/"+t.Number, s.keep))
+	}
+	if v == ticket.Unmerge {
+		r.Flash(w, "green", "ticket.merge.undone", t.Number)
+		return r.SeeOther(w, "/tickets/%s", t.Number)
 	}
 	what := whole
 	if slices.Contains(inside, v) {

@@ -35,7 +35,7 @@ var files embed.FS
 var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js")
 
 // assets are those of the workspace.
-var assets = []string{"ticketui.css", "desk.css", "ticketui.js"}
+var assets = []string{"ticketui.css", "together.css", "desk.css", "ticketui.js"}
 
 // AddPanelAssets lets the workspace load the stylesheets of the panels of other
 // rooms; for package variables.
@@ -134,6 +134,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/watch", ticket.PermView, p.watch)
 	rt.Handle("POST /tickets/{number}/contacts/{contact}/values", customer.PermReveal, p.reveal)
 	p.deskRoutes(rt)
+	p.togetherRoutes(rt)
 	rt.Handle("GET  /desk", ticket.PermSupervise, p.desk)
 	rt.Handle("POST /files", ticket.PermNote, p.upload, upload, web.JSON())
 	rt.Handle("GET  /files/{id}", web.SignedIn, p.download, web.Slow(10*time.Minute))

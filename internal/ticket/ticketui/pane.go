@@ -186,6 +186,7 @@ type side struct {
 	NeedsWhy  bool
 	RevealURL string
 	Panels    []template.HTML // of other rooms
+	Together  together
 }
 
 // other is a further contact of the customer.
@@ -260,9 +261,10 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 			v.More = append(v.More, act{Name: r.T(m.LabelKey), Icon: m.Icon, Key: m.Key, Ask: true, Drawn: true, To: strings.ReplaceAll(m.Href, "{number}", t.Number) + v.Query})
 		}
 	}
+	v.More = append(v.More, p.togetherActs(r, &t, v.Query)...)
 	live := t.State != ticket.Closed && t.State != ticket.Cancelled
 	v.CanEdit = canEdit(r, t)
-	v.CanWrite = r.Actor.Can(ticket.PermNote)
+	v.CanWrite = r.Actor.Can(ticket.PermNote) && t.MergedInto == 0
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
 	v.CanReveal = mayReveal(r, t)
 	var err error
@@ -385,6 +387,9 @@ func (p *pages) beside(r *web.Request, v *pane) error {
 			return err
 		}
 	}
+	if err := p.togetherOf(r, v); err != nil {
+		return err
+	}
 	for _, show := range p.Panels {
 		html, err := show(r, t)
 		if err != nil {
@@ -464,6 +469,7 @@ type timeline struct {
 	Query   string
 	Lines   []line
 	Files   []attachment // of the description
+	Merged  []mergedHead // descriptions of those merged into this one
 	From    int64        // id of the first line shown
 	Last    int64
 	Earlier bool // there is older
@@ -483,6 +489,9 @@ type line struct {
 	Record  *journal.Record
 	Private bool
 	Files   []attachment
+	Origin  string // number of the ticket it was written on, when that was merged
+	Split   string // number of the ticket made of it
+	CanCut  bool   // a ticket may be made of it
 }
 
 // Key makes lines be drawn once; one with files is drawn anew, for a file may be
@@ -491,7 +500,7 @@ func (l line) Key() any {
 	if len(l.Files) > 0 {
 		return nil
 	}
-	k := lineKey{id: l.ID, kind: l.Kind, name: l.Name, author: l.Author, text: l.Text, reason: l.Reason, via: l.Via, at: l.At, private: l.Private}
+	k := lineKey{id: l.ID, kind: l.Kind, name: l.Name, author: l.Author, text: l.Text, reason: l.Reason, via: l.Via, at: l.At, private: l.Private, origin: l.Origin, split: l.Split, cut: l.CanCut}
 	if l.Record != nil {
 		k.record = *l.Record
 	}
@@ -501,6 +510,8 @@ func (l line) Key() any {
 type lineKey struct {
 	id                                    int64
 	kind, name, author, text, reason, via string
+	origin, split                         string
+	cut                                   bool
 	at                                    time.Time
 	private                               bool
 	record                                journal.Record
@@ -531,14 +542,18 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 	case at.Around > 0:
 		pg.Before = at.Around + stretch/2
 	}
-	es, more, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, pg)
+	where := journal.Place{Ticket: t.ID}
+	if t.MergedInto != 0 {
+		where = journal.Place{Origin: t.ID}
+	}
+	es, more, err := journal.Of(ctx, q, where, pg)
 	if err != nil {
 		return tl, err
 	}
 	if pg.After > 0 {
 		tl.Later = more
 		if at.From > 0 {
-			before, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{Before: at.From, Limit: 1})
+			before, _, err := journal.Of(ctx, q, where, journal.Page{Before: at.From, Limit: 1})
 			if err != nil {
 				return tl, err
 			}
@@ -547,7 +562,7 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 	} else {
 		tl.Earlier = more
 		if at.Around > 0 && len(es) > 0 {
-			after, _, err := journal.Of(ctx, q, journal.Place{Ticket: t.ID}, journal.Page{After: es[len(es)-1].ID, Limit: 1})
+			after, _, err := journal.Of(ctx, q, where, journal.Page{After: es[len(es)-1].ID, Limit: 1})
 			if err != nil {
 				return tl, err
 			}
@@ -555,8 +570,19 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 		}
 	}
 	ids := make([]int64, len(es))
+	var named, foreign []int64 // tickets the lines name; entries of merged ones
 	for i, e := range es {
 		ids[i] = e.ID
+		if e.OriginID != 0 {
+			named, foreign = append(named, e.OriginID), append(foreign, e.ID)
+		}
+		if e.SplitTo != 0 {
+			named = append(named, e.SplitTo)
+		}
+	}
+	numbers, err := ticket.Numbers(ctx, q, named)
+	if err != nil {
+		return tl, err
 	}
 	var fs map[int64][]blob.File
 	if at.Before == 0 && at.After == 0 { // those of the description too: all there are
@@ -569,11 +595,30 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 			fs[f.Owner.EntryID] = append(fs[f.Owner.EntryID], f)
 		}
 		tl.Files = attachments(fs[0])
+		theirs, err := p.Files.OfEntries(ctx, q, foreign)
+		if err != nil {
+			return tl, err
+		}
+		for n, f := range theirs {
+			fs[n] = f
+		}
+		if t.Joined && !tl.Earlier {
+			if tl.Merged, err = p.mergedHeads(r, t); err != nil {
+				return tl, err
+			}
+		}
 	} else if fs, err = p.Files.OfEntries(ctx, q, ids); err != nil {
 		return tl, err
 	}
+	cut := r.Actor.Can(ticket.PermCreate) && t.MergedInto == 0
 	for _, e := range es {
-		tl.Lines = append(tl.Lines, lineFor(r.Lang, t, e, attachments(fs[e.ID])))
+		l := lineFor(r.Lang, t, e, attachments(fs[e.ID]))
+		l.CanCut = cut && ticket.Splittable(e)
+		if t.MergedInto == 0 {
+			l.Origin = numbers[e.OriginID]
+		}
+		l.Split = numbers[e.SplitTo]
+		tl.Lines = append(tl.Lines, l)
 	}
 	if n := len(es); n > 0 {
 		tl.From, tl.Last = es[0].ID, es[n-1].ID
@@ -626,6 +671,11 @@ func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
 	t, err := p.open(r)
 	if err != nil {
 		return err
+	}
+	if t.MergedInto != 0 {
+		if ok, err := p.led(w, r, t); ok || err != nil {
+			return err
+		}
 	}
 	if r.IsFragment() && r.Target() != "main" {
 		s, err := p.selected(r)
@@ -820,6 +870,7 @@ func (p *pages) showTimeline(w http.ResponseWriter, r *web.Request) error {
 // clocksView answers "why was this late".
 type clocksView struct {
 	T      ticket.Ticket
+	Causes []causeLine
 	Clocks []clockLine
 }
 
@@ -834,6 +885,11 @@ func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	v, card := clocksView{T: t}, r.URL.Query().Has("card") // what hovers over a countdown says no more than how each stands
+	if !card {
+		if v.Causes, err = p.causes(r, t); err != nil {
+			return err
+		}
+	}
 	for _, c := range slices.Backward(cs) {
 		l := lineOf(c, r.Now())
 		if card {

@@ -34,9 +34,18 @@ on('click', e => {
   if ((x = hit('.views .view')) && !e.ctrlKey && !e.metaKey) $$('.views .view').forEach(v => v == x ? v.setAttribute('aria-current', 'true') : v.removeAttribute('aria-current'));
   if ((x = hit('[data-remove]'))) { const f = x.form; x.closest('li').remove(); f?.dispatchEvent(new Event('input', { bubbles: true })); }
   if ((x = hit('[data-write]')) && !(e.detail == 0 && doc.activeElement == x)) write(x);
+  if ((x = hit('[data-put]'))) put2reply(x);
   if ((x = hit('[data-use]'))) { e.preventDefault(); use(x.dataset.use, x.dataset.useName); }
 });
 function write(radio) { const t = $('.for-' + radio.value, radio.form); if (t) { t.focus({ preventScroll: true }); t.setSelectionRange(t.value.length, t.value.length); } }
+function put2reply(b) { // behind what is written already
+  const form = b.closest('form'), radio = $('[name=kind][value=reply]', form), t = $('.for-reply', form);
+  if (!t) return;
+  if (radio && !radio.checked) radio.click();
+  if (!t.value.includes(b.dataset.put)) t.setRangeText((t.value && !t.value.endsWith('\n') ? '\n' : '') + b.dataset.put, t.value.length, t.value.length, 'end');
+  t.dispatchEvent(new Event('input', { bubbles: true }));
+  t.focus();
+}
 on('keydown', e => { // in a list the arrows move as J and K do
   if ((e.key == 'ArrowDown' || e.key == 'ArrowUp') && e.target.matches?.('.queue .row')) {
     const rows = $$('.queue .row'), n = rows[rows.indexOf(e.target) + (e.key == 'ArrowDown' ? 1 : -1)];
