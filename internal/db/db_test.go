@@ -105,3 +105,22 @@ func TestInsideWrite(t *testing.T) {
 		}
 	})
 }
+
+// A whole number read without saying which is an int64 on both engines.
+func TestNumbersAreAlike(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
+		var small, big any
+		rows, err := d.Read().Query(context.Background(), `SELECT CAST(1 AS SMALLINT), CAST(2 AS BIGINT)`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		if !rows.Next() {
+			t.Fatal(rows.Err())
+		}
+		if err := rows.Scan(&small, &big); err != nil || small != any(int64(1)) || big != any(int64(2)) {
+			t.Errorf("%T %T %v", small, big, err)
+		}
+	})
+}

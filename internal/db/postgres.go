@@ -118,6 +118,25 @@ func (r pgRows) Columns() ([]string, error) {
 	return out, nil
 }
 
+// Scan reads whole numbers into an any as int64, as SQLite does, whatever the
+// column's width.
+func (r pgRows) Scan(dest ...any) error {
+	if err := r.Rows.Scan(dest...); err != nil {
+		return err
+	}
+	for _, d := range dest {
+		if p, ok := d.(*any); ok {
+			switch v := (*p).(type) {
+			case int16:
+				*p = int64(v)
+			case int32:
+				*p = int64(v)
+			}
+		}
+	}
+	return nil
+}
+
 // pgRow is the first of rows.
 type pgRow struct {
 	rows Rows
