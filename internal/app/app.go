@@ -181,7 +181,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	// The channels that take tables in.
 	imports := importer.New(run, organisation, customers, tickets, files, queue)
 	processes := process.New(run, tickets, organisation, customers.Fields(), files)
-	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Files: files, Keys: keys, Jobs: queue})
+	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Complaints: complaints, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
 	notices := notify.New(d, broker)

@@ -207,7 +207,7 @@ const overflow = `(() => {
 // latin are the Latin words that are Chinese usage: names of things that have
 // no other name, units, and marks of this product.
 var latin = []string{
-	"VIP", "SLA", "Excel", "CSV", "ID", "URL", "API", "IP", "App", "Enter", "Esc", "Ctrl", "Tab", "Shift",
+	"VIP", "SLA", "ISO", "Excel", "CSV", "ID", "URL", "API", "IP", "App", "Enter", "Esc", "Ctrl", "Tab", "Shift",
 	"Bihuan", "English", "MB", "KB", "GB", "PDF", "PNG", "JPG", "xlsx", "csv", "GBK", "UTF", "TLS", "min", "px",
 	"PostgreSQL", "SQLite", "Chromium", "Chrome", "Edge", "Firefox", "Safari", "Windows", "Linux", "macOS", "iPhone", "Android",
 	"Alt", "GHz", "MAC", "QQ", "REST", "OpenAPI", "JSON", "Token", "SHA", "HTTP", "HTTPS", "Webhook", "CPU", "OK", "Wi", "Fi", "WiFi", "POS", "SN",

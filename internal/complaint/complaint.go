@@ -288,13 +288,21 @@ func (s *Service) Of(ctx context.Context, t ticket.Ticket) (Complaint, error) {
 // listener.
 func (s *Service) Follow() event.Listener {
 	return event.Listener{Name: "complaint", Kinds: []string{"ticket.edited", ticket.EventImported}, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
+		var ids []int64
 		for _, e := range evs {
-			if _, err := tx.Exec(ctx, `
-				INSERT INTO complaints (ticket_id, is_open, reviewed, created_at)
-				SELECT id, is_open, 1 - is_open, created_at FROM tickets WHERE id = $1 AND type = 'complaint' AND parent_id IS NULL
-				ON CONFLICT (ticket_id) DO UPDATE SET is_open = excluded.is_open`, e.Subject.ID); err != nil {
-				return fmt.Errorf("complaint: begin %d: %w", e.Subject.ID, err)
+			if !slices.Contains(ids, e.Subject.ID) {
+				ids = append(ids, e.Subject.ID)
 			}
+		}
+		err := db.EachIn(ids, func(in string, args []any) error {
+			_, err := tx.Exec(ctx, `
+				INSERT INTO complaints (ticket_id, is_open, reviewed, created_at)
+				SELECT id, is_open, 1 - is_open, created_at FROM tickets WHERE id IN (`+in+`) AND type = 'complaint' AND parent_id IS NULL
+				ON CONFLICT (ticket_id) DO UPDATE SET is_open = excluded.is_open`, args...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("complaint: follow: %w", err)
 		}
 		return nil
 	}}

@@ -573,3 +573,32 @@ func TestRandom(t *testing.T) {
 		h.Invariants()
 	})
 }
+
+// The list is read from its index, however many complaints have ended.
+func TestListUsesItsIndex(t *testing.T) {
+	t.Parallel()
+	d, _ := dbtest.New(t)
+	for order, index := range map[string]string{
+		"c.is_open = 1 ORDER BY c.level DESC, c.ticket_id":                     "complaints_open",
+		"c.is_open = 0 AND c.reviewed = 0 ORDER BY c.ticket_id":                "complaints_review",
+		"c.created_at >= 1 AND c.created_at < 9 ORDER BY c.created_at LIMIT 3": "complaints_created",
+	} {
+		rows, err := d.Read().Query(context.Background(), "EXPLAIN QUERY PLAN SELECT t.id FROM complaints c CROSS JOIN tickets t WHERE t.id = c.ticket_id AND t.type = 'complaint' AND "+order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan string
+		for rows.Next() {
+			var a, b, c int
+			var line string
+			if err := rows.Scan(&a, &b, &c, &line); err != nil {
+				t.Fatal(err)
+			}
+			plan += line + "\n"
+		}
+		rows.Close()
+		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s:\n%s", order, plan)
+		}
+	}
+}

@@ -136,6 +136,7 @@ func (s *Service) follows(ctx context.Context, a *action.Action, d *ticket.Doing
 				return err
 			}
 			d.Fact.Tell, d.Fact.Urgent = tell(sup, c.LevelUser), true
+			d.Fact.Args = append(d.Fact.Args, "@complaint.severity."+c.Severity)
 		}
 	case Resolve:
 		// What the ticket shows, and asks for before it is confirmed.
@@ -159,6 +160,7 @@ func (s *Service) follows(ctx context.Context, a *action.Action, d *ticket.Doing
 				return err
 			}
 			d.Fact.Tell = tell(sup, c.LevelUser)
+			d.Fact.Args = append(d.Fact.Args, "@complaint.answer.rejected")
 		}
 	case Review:
 		c.Reviewed = true

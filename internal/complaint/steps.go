@@ -265,3 +265,31 @@ func (f Field) Say(l i18n.Lang, v Values, loc *time.Location) string {
 	}
 	return val
 }
+
+// Line is one thing a record says.
+type Line struct{ Label, Text string }
+
+// Lines says a record in l, times in loc.
+func (r Record) Lines(l i18n.Lang, loc *time.Location) []Line {
+	var out []Line
+	for _, f := range fields[r.Step] {
+		if text := f.Say(l, r.Values, loc); text != "" {
+			out = append(out, Line{i18n.T(l, "complaint.field."+f.Code), text})
+		}
+	}
+	if r.Step == upgraded {
+		out = append(out, Line{i18n.T(l, "complaint.level"), i18n.T(l, "complaint.level."+r.Values["level"])})
+	}
+	return out
+}
+
+// Title names in l what a record is.
+func (r Record) Title(l i18n.Lang) string {
+	switch r.Step {
+	case described:
+		return i18n.T(l, "complaint.file.wishes")
+	case upgraded:
+		return i18n.T(l, "complaint.upgrade")
+	}
+	return i18n.T(l, r.Step.Words())
+}

@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/app/apptest"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
@@ -106,12 +107,28 @@ func (h house) seed(p *someone) {
 		_, err = h.Tickets.Do(h.ctx, h.Actor(authz.RoleHead), t.ID, ticket.Cancel, ticket.Input{Code: "withdrawn", Reason: p.name + "（" + p.phone + "）来电取消"})
 		h.must(err)
 	}
+	// He complains: what was recorded of it is his, too.
+	t, err := h.Tickets.Register(h.ctx, agent, ticket.RegisterInput{Title: p.name + "投诉维修拖延", Description: p.text(1), Type: "complaint", Urgency: "normal", Channel: "phone", CustomerID: c.ID, AssigneeID: agent.ID,
+		Then: h.Complaints.Registered(complaint.Wish{Mood: "angry", Remedy: "refund", Note: "退款到" + p.phone})})
+	h.must(err)
+	p.tickets = append(p.tickets, t.ID)
+	grief, err := h.Complaints.Record(h.ctx, agent, t.ID, complaint.Entry{Step: complaint.Receive, Values: complaint.Values{"product": "净水器", "wish": "refund", "people": p.text(2), "action": p.text(3)}})
+	h.must(err)
+	last, _ := grief.Last(complaint.Receive)
+	_, err = h.Complaints.Record(h.ctx, agent, t.ID, complaint.Entry{Step: complaint.Receive, Amends: last.ID, Reason: "联系人应为" + p.name, Values: complaint.Values{"product": "净水器", "wish": "refund", "people": p.name}})
+	h.must(err)
+	_, err = h.Complaints.Upgrade(h.ctx, agent, t.ID, complaint.LevelHead, p.name+"（"+p.phone+"）要求上级处理")
+	if !fault.Is(err, fault.Conflict) { // nobody heads the company in some of the tests
+		h.must(err)
+	}
+	_, err = h.Tickets.Do(h.ctx, h.Actor(authz.RoleHead), t.ID, ticket.Cancel, ticket.Input{Code: "withdrawn", Reason: p.name + "撤诉"})
+	h.must(err)
 	h.settle()
 	// Where others are: a colleague's customer and ticket, which stay.
 	o, err := h.Customers.Create(h.ctx, agent, customer.Input{Type: customer.Company, Name: "深圳邻居" + p.phone[8:] + "科技有限公司", Source: "phone", Remark: "由" + p.name + "（" + p.phone + "）介绍",
 		Contacts: []customer.ContactInput{{Name: "邻居" + p.phone[9:], Phone: "1390000" + p.phone[7:], Primary: true}}})
 	h.must(err)
-	t, err := h.Tickets.Register(h.ctx, agent, ticket.RegisterInput{Title: "邻居报修，联系 " + p.forms()[2], Description: "请转告" + p.name + "，邮箱" + strings.ToUpper(p.email), Type: "consultation", Urgency: "low", Channel: "phone", CustomerID: o.ID})
+	t, err = h.Tickets.Register(h.ctx, agent, ticket.RegisterInput{Title: "邻居报修，联系 " + p.forms()[2], Description: "请转告" + p.name + "，邮箱" + strings.ToUpper(p.email), Type: "consultation", Urgency: "low", Channel: "phone", CustomerID: o.ID})
 	h.must(err)
 	var pdf bytes.Buffer
 	z := zip.NewWriter(&pdf)
@@ -599,7 +616,7 @@ func TestAccessAndRestriction(t *testing.T) {
 		_, _ = raw.ReadFrom(content)
 		content.Close()
 		all := unpacked(t, raw.Bytes())
-		for _, want := range []string{p.name, p.phone, p.email, p.wechat, p.address, "甲方："} {
+		for _, want := range []string{p.name, p.phone, p.email, p.wechat, p.address, "退款到" + p.phone, "愤怒", "甲方："} {
 			if strings.HasPrefix(want, "甲方") {
 				continue // the contract hangs on an internal note
 			}
@@ -676,7 +693,7 @@ func TestRetention(t *testing.T) {
 		q := person(1)
 		h.seed(&q)
 		pre, err := h.Privacy.Preview(h.ctx, rules)
-		if err != nil || pre.Tickets != 3 || pre.Customers != 0 || pre.Imports == 0 {
+		if err != nil || pre.Tickets != 4 || pre.Customers != 0 || pre.Imports == 0 {
 			t.Errorf("a year later: %+v, %v", pre, err)
 		}
 		h.must(h.Privacy.Retain(h.ctx)) // by day nothing happens

@@ -11,11 +11,13 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/complaint"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -80,6 +82,7 @@ type DossierTicket struct {
 	CreatedAt   time.Time      `json:"created_at"`
 	ClosedAt    time.Time      `json:"closed_at,omitzero"`
 	Messages    []DossierEntry `json:"messages,omitempty"`
+	Complaint   []DossierEntry `json:"complaint,omitempty"` // what was recorded of its steps
 	Ratings     []string       `json:"ratings,omitempty"`
 	Files       []string       `json:"files,omitempty"` // in the folder of the archive
 }
@@ -244,6 +247,9 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 		for _, e := range es {
 			x.Messages = append(x.Messages, entryOf(l, e))
 		}
+		if x.Complaint, err = s.complaintOf(ctx, l, t); err != nil {
+			return d, nil, err
+		}
 		rs, err := ticket.Ratings(ctx, q, id)
 		if err != nil {
 			return d, nil, err
@@ -265,6 +271,23 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 		d.Tickets = append(d.Tickets, x)
 	}
 	return d, files, nil
+}
+
+// complaintOf is what was recorded of a person's complaint: how he was found to
+// feel, what he asked for and what was decided.
+func (s *Service) complaintOf(ctx context.Context, l i18n.Lang, t ticket.Ticket) (out []DossierEntry, err error) {
+	if s.Complaints == nil || !complaint.Is(&t) {
+		return nil, nil
+	}
+	c, err := s.Complaints.Of(ctx, t)
+	for _, r := range c.Records {
+		e := DossierEntry{At: r.At.In(number.Zone), Kind: r.Title(l), By: r.ByName, Text: r.Reason}
+		for _, x := range r.Lines(l, number.Zone) {
+			e.Text = strings.TrimSpace(e.Text + "\n" + x.Label + "：" + x.Text)
+		}
+		out = append(out, e)
+	}
+	return out, err
 }
 
 func entryOf(l i18n.Lang, e journal.Entry) DossierEntry {

@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/complaint"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -27,14 +28,15 @@ import (
 
 // Rooms are what the service stands on.
 type Rooms struct {
-	Org       *org.Service
-	Approvals *approval.Service
-	Fields    *field.Service
-	Customers *customer.Service
-	Tickets   *ticket.Service
-	Files     *blob.Files
-	Keys      *crypt.Keeper
-	Jobs      *job.Queue
+	Org        *org.Service
+	Approvals  *approval.Service
+	Fields     *field.Service
+	Customers  *customer.Service
+	Tickets    *ticket.Service
+	Complaints *complaint.Service // nil: there are none
+	Files      *blob.Files
+	Keys       *crypt.Keeper
+	Jobs       *job.Queue
 }
 
 // Holder is a room, listener or channel that keeps something of persons beside

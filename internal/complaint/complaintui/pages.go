@@ -370,10 +370,8 @@ func recordFor(r *web.Request, rec complaint.Record) recordView {
 	case authz.Worker:
 		v.By = authz.SystemName(r.Lang, rec.ByName)
 	}
-	for _, f := range complaint.FieldsOf(rec.Step) {
-		if text := f.Say(r.Lang, rec.Values, r.Location()); text != "" {
-			v.Facts = append(v.Facts, ui.Fact{Label: r.T("complaint.field." + f.Code), Text: text})
-		}
+	for _, x := range rec.Lines(r.Lang, r.Location()) {
+		v.Facts = append(v.Facts, ui.Fact{Label: x.Label, Text: x.Text})
 	}
 	return v
 }
