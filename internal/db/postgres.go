@@ -185,7 +185,11 @@ func (p pgPool) of(ctx context.Context, q string) *pgxpool.Pool {
 }
 
 func (p pgPool) Query(ctx context.Context, q string, args ...any) (Rows, error) {
-	rows, err := p.of(ctx, q).Query(ctx, q, args...)
+	pool := p.of(ctx, q)
+	if g, ok := ctx.Value(gatherKey{}).(*gather); ok && pool == p.steady {
+		return g.query(ctx, q, args)
+	}
+	rows, err := pool.Query(ctx, q, args...)
 	if err != nil {
 		return nil, err
 	}

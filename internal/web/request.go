@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,13 @@ type Request struct {
 // NewRequest returns a Request outside of a router, for tests of single pages.
 func NewRequest(hr *http.Request, actor authz.Actor, lang i18n.Lang) *Request {
 	return &Request{Request: hr, Actor: actor, Lang: lang, Ref: newRef(), rt: New(Config{})}
+}
+
+// With returns the request with another context, for what reads beside others.
+func (r *Request) With(ctx context.Context) *Request {
+	c := *r
+	c.Request = r.Request.WithContext(ctx)
+	return &c
 }
 
 // Now returns the present by the router's clock.

@@ -220,22 +220,36 @@ func values(r *web.Request, t ticket.Ticket, c customer.Contact, reveal bool) (o
 
 // paneOf loads an open ticket with everything around it.
 func (p *pages) paneOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
-	v, err := p.headOf(r, t, keep)
-	if err != nil {
-		return nil, err
+	v := p.frameOf(r, t, keep)
+	loads := append(p.head(v), p.beside(v)...)
+	loads = append(loads,
+		func(r *web.Request) (err error) { v.Timeline, err = p.timelineOf(r, t, place{}); return err },
+		func(r *web.Request) (err error) { v.Composer, err = p.composerOf(r, v, nil); return err })
+	return v, p.loadAll(r, loads)
+}
+
+// load reads a part of a pane into it. Loads run side by side: each writes what
+// no other reads or writes.
+type load func(r *web.Request) error
+
+// loadAll runs loads, in as few round trips to the store as may be.
+func (p *pages) loadAll(r *web.Request, loads []load) error {
+	fs := make([]func(ctx context.Context) error, len(loads))
+	for i, l := range loads {
+		fs[i] = func(ctx context.Context) error { return l(r.With(ctx)) }
 	}
-	if v.Timeline, err = p.timelineOf(r, t, place{}); err != nil {
-		return nil, err
-	}
-	if v.Composer, err = p.composerOf(r, v, nil); err != nil {
-		return nil, err
-	}
-	return v, p.beside(r, v)
+	return p.Tickets.DB().Together(r.Context(), fs...)
 }
 
 // headOf loads what stands above the timeline.
 func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane, error) {
-	ctx, q := r.Context(), p.Tickets.DB().Read()
+	v := p.frameOf(r, t, keep)
+	return v, p.loadAll(r, p.head(v))
+}
+
+// frameOf is a pane with what needs no asking beside the ticket.
+func (p *pages) frameOf(r *web.Request, t ticket.Ticket, keep url.Values) *pane {
+	ctx := r.Context()
 	v := &pane{T: t, Query: address("", keep), Department: p.Org.DepartmentName(ctx, t.DepartmentID)}
 	if t.SupervisorID != 0 {
 		v.Supervisor = p.Org.Name(ctx, t.SupervisorID)
@@ -267,51 +281,58 @@ func (p *pages) headOf(r *web.Request, t ticket.Ticket, keep url.Values) (*pane,
 	v.CanWrite = r.Actor.Can(ticket.PermNote) && t.MergedInto == 0
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
 	v.CanReveal = mayReveal(r, t)
-	var err error
-	if v.Unsent, err = p.Tickets.UnsentOf(ctx, r.Actor, t.ID); err != nil {
-		return nil, err
-	}
-	p.shared(r, v)
-	clocks, err := sla.Of(ctx, q, t.ID)
-	if err != nil {
-		return nil, err
-	}
-	now := r.Now()
-	for _, c := range clocks {
-		l := lineOf(c, now)
-		switch {
-		case c.State == sla.Running && (v.Clock == nil || v.Clock.State != sla.Running || c.DueAt.Before(v.Clock.DueAt)):
-			v.Clock = &l
-		case c.State == sla.Paused && v.Clock == nil:
-			v.Clock = &l
-		}
-		if c.Kind == sla.Acknowledge && c.Round == t.Round {
-			v.Ack = &l
-		}
-	}
-	if v.Side2.Children, err = p.Tickets.Children(ctx, t.ID); err != nil {
-		return nil, err
-	}
-	for _, c := range v.Side2.Children {
-		v.SubAll++
-		if !c.State.Open() {
-			v.SubDone++
-		}
-	}
-	watchers, err := p.Tickets.Watchers(ctx, t.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range watchers {
-		v.Watching = v.Watching || w == r.Actor.ID
-		v.Side2.Watchers = append(v.Side2.Watchers, p.Org.Name(ctx, w))
+	return v
+}
+
+// head is what headOf loads.
+func (p *pages) head(v *pane) []load {
+	t := v.T
+	loads := []load{
+		func(r *web.Request) (err error) {
+			v.Unsent, err = p.Tickets.UnsentOf(r.Context(), r.Actor, t.ID)
+			p.shared(r, v)
+			return err
+		},
+		func(r *web.Request) error {
+			clocks, err := sla.Of(r.Context(), p.Tickets.DB().Read(), t.ID)
+			now := r.Now()
+			for _, c := range clocks {
+				l := lineOf(c, now)
+				switch {
+				case c.State == sla.Running && (v.Clock == nil || v.Clock.State != sla.Running || c.DueAt.Before(v.Clock.DueAt)):
+					v.Clock = &l
+				case c.State == sla.Paused && v.Clock == nil:
+					v.Clock = &l
+				}
+				if c.Kind == sla.Acknowledge && c.Round == t.Round {
+					v.Ack = &l
+				}
+			}
+			return err
+		},
+		func(r *web.Request) (err error) {
+			v.Side2.Children, err = p.Tickets.Children(r.Context(), t.ID)
+			for _, c := range v.Side2.Children {
+				v.SubAll++
+				if !c.State.Open() {
+					v.SubDone++
+				}
+			}
+			return err
+		},
+		func(r *web.Request) error {
+			watchers, err := p.Tickets.Watchers(r.Context(), t.ID)
+			for _, w := range watchers {
+				v.Watching = v.Watching || w == r.Actor.ID
+				v.Side2.Watchers = append(v.Side2.Watchers, p.Org.Name(r.Context(), w))
+			}
+			return err
+		},
 	}
 	if t.ParentID == 0 {
-		if v.Tell, err = p.tellOf(r, t); err != nil {
-			return nil, err
-		}
+		loads = append(loads, func(r *web.Request) (err error) { v.Tell, err = p.tellOf(r, t); return err })
 	}
-	return v, nil
+	return loads
 }
 
 func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
@@ -353,72 +374,78 @@ func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
 }
 
 // beside loads the customer's side.
-func (p *pages) beside(r *web.Request, v *pane) error {
-	ctx, q, t := r.Context(), p.Tickets.DB().Read(), v.T
-	s := &v.Side2
-	card, err := p.Customers.Card(ctx, q, t.CustomerID)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		s.Gone = true
-	case err != nil:
-		return err
-	}
-	s.Customer = card
-	for _, c := range card.Contacts {
-		if c.ID == t.ContactID || t.ContactID == 0 && s.Contact.ID == 0 {
-			s.Contact = c
-		} else {
-			s.Others = append(s.Others, other{c, values(r, t, c, v.CanReveal)})
-		}
-	}
-	s.Values = values(r, t, s.Contact, v.CanReveal)
-	s.CanOpen = !s.Gone && customer.View(r.Actor).Matches([]int64{card.OwnerID, card.CreatedBy}, card.DepartmentID)
-	if s.Recent, err = p.Tickets.OfCustomer(ctx, ticket.View(r.Actor), t.CustomerID, 7); err != nil {
-		return err
-	}
-	s.Recent = slices.DeleteFunc(s.Recent, func(x ticket.Brief) bool { return x.ID == t.ID })
-	if s.Links, err = p.Tickets.Links(ctx, ticket.View(r.Actor), t.ID); err != nil {
-		return err
-	}
-	if s.IsChild = t.ParentID != 0; s.IsChild {
-		if parent, err := p.Tickets.Get(ctx, ticket.View(r.Actor), t.ParentID); err == nil {
-			s.Parent = &parent
-		} else if !fault.Is(err, fault.NotFound) {
+func (p *pages) beside(v *pane) []load {
+	s, t := &v.Side2, v.T
+	s.IsChild = t.ParentID != 0
+	loads := []load{
+		func(r *web.Request) error {
+			card, err := p.Customers.Card(r.Context(), p.Tickets.DB().Read(), t.CustomerID)
+			switch {
+			case fault.Is(err, fault.NotFound):
+				s.Gone = true
+			case err != nil:
+				return err
+			}
+			s.Customer = card
+			for _, c := range card.Contacts {
+				if c.ID == t.ContactID || t.ContactID == 0 && s.Contact.ID == 0 {
+					s.Contact = c
+				} else {
+					s.Others = append(s.Others, other{c, values(r, t, c, v.CanReveal)})
+				}
+			}
+			s.Values = values(r, t, s.Contact, v.CanReveal)
+			s.CanOpen = !s.Gone && customer.View(r.Actor).Matches([]int64{card.OwnerID, card.CreatedBy}, card.DepartmentID)
+			return nil
+		},
+		func(r *web.Request) (err error) {
+			s.Recent, err = p.Tickets.OfCustomer(r.Context(), ticket.View(r.Actor), t.CustomerID, 7)
+			s.Recent = slices.DeleteFunc(s.Recent, func(x ticket.Brief) bool { return x.ID == t.ID })
 			return err
-		}
-	}
-	if err := p.togetherOf(r, v); err != nil {
-		return err
-	}
-	for _, show := range p.Panels {
-		html, err := show(r, t)
-		if err != nil {
+		},
+		func(r *web.Request) (err error) {
+			if s.Links, err = p.Tickets.Links(r.Context(), ticket.View(r.Actor), t.ID); err != nil {
+				return err
+			}
+			if s.IsChild {
+				parent, err := p.Tickets.Get(r.Context(), ticket.View(r.Actor), t.ParentID)
+				if err == nil {
+					s.Parent = &parent
+				} else if !fault.Is(err, fault.NotFound) {
+					return err
+				}
+			}
+			return p.togetherOf(r, v)
+		},
+		func(r *web.Request) error {
+			defs, have, err := p.fields(r, t.ID)
+			if err == nil {
+				s.Fields = ownFields(r.Lang, defs, have, t.Type, v.CanEdit)
+			}
 			return err
-		}
-		if html != "" {
-			s.Panels = append(s.Panels, html)
-		}
+		},
+		func(r *web.Request) (err error) {
+			s.Checks, err = ticket.Checks(r.Context(), p.Tickets.DB().Read(), t.ID)
+			for _, c := range s.Checks {
+				if !c.DoneAt.IsZero() {
+					s.CheckDone++
+				}
+			}
+			return err
+		},
+		func(r *web.Request) (err error) { v.Category, err = p.categoryName(r, t.CategoryID); return err },
 	}
-	defs, have, err := p.fields(r, t.ID)
-	if err != nil {
-		return err
-	}
-	s.Fields = ownFields(r.Lang, defs, have, t.Type, v.CanEdit)
-	if s.Checks, err = ticket.Checks(ctx, q, t.ID); err != nil {
-		return err
-	}
-	for _, c := range s.Checks {
-		if !c.DoneAt.IsZero() {
-			s.CheckDone++
-		}
+	s.Panels = make([]template.HTML, len(p.Panels))
+	for i, show := range p.Panels {
+		loads = append(loads, func(r *web.Request) (err error) { s.Panels[i], err = show(r, t); return err })
 	}
 	if t.Rating > 0 || t.Round > 1 {
-		if s.Ratings, err = ticket.Ratings(ctx, q, t.ID); err != nil {
+		loads = append(loads, func(r *web.Request) (err error) {
+			s.Ratings, err = ticket.Ratings(r.Context(), p.Tickets.DB().Read(), t.ID)
 			return err
-		}
+		})
 	}
-	v.Category, err = p.categoryName(r, t.CategoryID)
-	return err
+	return loads
 }
 
 // ownField is one of the company's own fields as it stands beside a ticket.
@@ -781,24 +808,19 @@ const (
 
 // refreshed loads a pane again, from the first line the browser shows on.
 func (p *pages) refreshed(r *web.Request, t ticket.Ticket, keep url.Values, what touched) (*pane, error) {
-	v, err := p.headOf(r, t, keep)
-	if err != nil {
-		return nil, err
-	}
-	f := r.Input()
-	if v.Timeline, err = p.timelineOf(r, t, place{From: f.ID("tlfrom")}); err != nil {
-		return nil, err
-	}
-	v.Timeline.Query = v.Query
+	v, f := p.frameOf(r, t, keep), r.Input()
+	loads := append(p.head(v), func(r *web.Request) (err error) {
+		v.Timeline, err = p.timelineOf(r, t, place{From: f.ID("tlfrom")})
+		v.Timeline.Query = v.Query
+		return err
+	})
 	if writable(f, v) {
-		if v.Composer, err = p.composerOf(r, v, nil); err != nil {
-			return nil, err
-		}
+		loads = append(loads, func(r *web.Request) (err error) { v.Composer, err = p.composerOf(r, v, nil); return err })
 	}
 	if what == whole {
-		return v, p.beside(r, v)
+		loads = append(loads, p.beside(v)...)
 	}
-	return v, nil
+	return v, p.loadAll(r, loads)
 }
 
 // writable reports whether what may be written differs from what the browser
