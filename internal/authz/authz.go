@@ -130,8 +130,13 @@ func System(name string) Actor { return Actor{Kind: Worker, Name: name, Lang: i1
 
 // SystemName says in l which part of the program acted under name; its locale
 // key is "actor.<name>" with _ for blanks. A name from an older version that
-// has none is said as it is.
+// has none is said as it is. "rule: 名称" is the part "rule" with what it acted for.
 func SystemName(l i18n.Lang, name string) string {
+	if part, of, ok := strings.Cut(name, ": "); ok {
+		if key := "actor." + strings.ReplaceAll(part, " ", "_"); i18n.Has(key) {
+			return i18n.T(l, key, of)
+		}
+	}
 	if key := "actor." + strings.ReplaceAll(name, " ", "_"); i18n.Has(key) {
 		return i18n.T(l, key)
 	}

@@ -20,6 +20,7 @@ type Listener struct {
 	Name   string
 	Kinds  []string            // nil: all
 	Wants  func(s Stored) bool // whether an event of Kinds matters; nil: all do
+	Batch  int                 // how many events that matter Handle gets at most; 0: as many as there are
 	Handle func(ctx context.Context, tx *db.Tx, evs []Stored) error
 }
 
@@ -254,6 +255,10 @@ func (f *Follower) deliver(ctx context.Context, l Listener, head int64) error {
 			at = to // nothing of interest: the cursor is written with the next batch that matters
 			f.at[l.Name] = at
 			continue
+		}
+		if l.Batch > 0 && len(evs) > l.Batch {
+			evs = evs[:l.Batch]
+			to = evs[l.Batch-1].Seq
 		}
 		moved := int64(0)
 		err = f.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {

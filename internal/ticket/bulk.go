@@ -326,7 +326,7 @@ func (b *bulk) desk(ctx context.Context, department int64) (int64, error) {
 }
 
 // ticketWidth is how many values add writes for a ticket.
-const ticketWidth = 49
+const ticketWidth = 50
 
 func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) error {
 	now := b.a.Now
@@ -420,7 +420,7 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 	b.tickets = append(b.tickets, t.ID, t.Number, db.NullID(t.ParentID), t.Title, t.Type, t.Class, t.CategoryID, t.Urgency, t.Priority, t.PriorityReason, t.Channel, t.Description,
 		t.CustomerID, t.CustomerName, t.CustomerLevel, t.ContactID, t.DepartmentID, t.AssigneeID, t.AssigneeName, t.SupervisorID, string(t.State), db.Bool(t.State.Open()), t.Round,
 		db.Bool(t.Overdue), t.Solution, t.Cause, t.Corrective, t.Summary, t.Outcome, t.CancelReason, t.Rating, t.LinkKey, us(t.DueAt), string(t.DueClock), int64(t.DueTotal/time.Second),
-		t.CreatedBy, t.CreatedByName, us(t.CreatedAt), us(now), us(t.ActivityAt), us(t.AssignedAt), us(t.AcknowledgedAt), us(t.RespondedAt), us(t.ResolvedAt), us(t.CompletedAt), us(t.ClosedAt),
+		t.CreatedBy, t.CreatedByName, us(t.CreatedAt), us(now), us(t.ActivityAt), us(t.AssignedAt), us(t.AcknowledgedAt), us(t.RespondedAt), us(t.ResolvedAt), us(t.CompletedAt), us(t.ClosedAt), us(t.ActivityAt),
 		key, external, db.Bool(r.Demo))
 	for _, e := range r.Entries {
 		e.TicketID, e.CustomerID = t.ID, t.CustomerID
@@ -561,7 +561,7 @@ func (b *bulk) write(ctx context.Context) error {
 		INSERT INTO tickets (id, number, parent_id, title, type, class, category_id, urgency, priority, priority_reason, channel, description,
 			customer_id, customer_name, customer_level, contact_id, department_id, assignee_id, assignee_name, supervisor_id, state, is_open, round,
 			overdue, solution, cause, corrective, summary, outcome, cancel_reason, rating, link_key, due_at, due_clock, due_total,
-			created_by, created_by_name, created_at, updated_at, activity_at, assigned_at, acknowledged_at, responded_at, resolved_at, completed_at, closed_at,
+			created_by, created_by_name, created_at, updated_at, activity_at, assigned_at, acknowledged_at, responded_at, resolved_at, completed_at, closed_at, state_at,
 			import_key, external_id, demo)`, "", ticketWidth, b.tickets)
 	if err == nil {
 		err = tx.InsertMany(ctx, `

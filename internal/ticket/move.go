@@ -149,6 +149,9 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 	}
 	out := fact(old, t)
 	out.Args, out.Tell, out.Entry, out.Changes = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes
+	if in.Rating != nil {
+		out.Stars = in.Rating.Stars
+	}
 	if err := s.note(ctx, a, past[v], t, out, in.Reason); err != nil {
 		return Ticket{}, err
 	}
@@ -549,10 +552,10 @@ func (s *Service) sayIn(ctx context.Context, a *action.Action, t *Ticket, kind j
 // responded marks that a person has spoken to the customer, in writing or
 // otherwise: a call that reached him is an answer too.
 func (s *Service) responded(ctx context.Context, a *action.Action, t *Ticket) error {
-	t.CustomerAt = time.Time{}
 	if a.Actor.Kind != authz.User {
-		return nil
+		return nil // the customer still waits for a word
 	}
+	t.CustomerAt = time.Time{}
 	if t.RespondedAt.IsZero() {
 		t.RespondedAt = a.Now
 	}

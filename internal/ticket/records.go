@@ -158,7 +158,9 @@ func (s *Service) NoteIn(ctx context.Context, a *action.Action, id int64, text s
 			}
 		}
 		f.Entry, f.Tell = entry, tell(mentions...)
-		t.ActivityAt = a.Now
+		if a.Actor.Kind != authz.Worker { // what the program notes is no sign of life
+			t.ActivityAt = a.Now
+		}
 		return nil
 	})
 }
@@ -263,6 +265,11 @@ type Edit struct {
 // Edit applies in to ticket id.
 func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit) (Ticket, error) {
 	return s.change(ctx, actor, PermEdit, "ticket.edit", "ticket.edited", id, s.editing(func(context.Context, *action.Action, Ticket) (Edit, error) { return in, nil }))
+}
+
+// EditIn is Edit inside an action under way.
+func (s *Service) EditIn(ctx context.Context, a *action.Action, id int64, in Edit) (Ticket, error) {
+	return s.changeIn(ctx, a, PermEdit, "ticket.edited", id, s.editing(func(context.Context, *action.Action, Ticket) (Edit, error) { return in, nil }))
 }
 
 // editing is the change of an edit, which from makes of the ticket as it stands.
@@ -388,7 +395,12 @@ func (s *Service) Watch(ctx context.Context, actor authz.Actor, id int64, on boo
 // Watchers returns the ids of who watches ticket id; the caller has checked
 // that the ticket may be seen.
 func (s *Service) Watchers(ctx context.Context, id int64) ([]int64, error) {
-	rows, err := s.DB().Read().Query(ctx, `SELECT user_id FROM ticket_watchers WHERE ticket_id = $1 ORDER BY user_id`, id)
+	return s.WatchersIn(ctx, s.DB().Read(), id)
+}
+
+// WatchersIn is Watchers inside a transaction.
+func (s *Service) WatchersIn(ctx context.Context, q db.Querier, id int64) ([]int64, error) {
+	rows, err := q.Query(ctx, `SELECT user_id FROM ticket_watchers WHERE ticket_id = $1 ORDER BY user_id`, id)
 	if err != nil {
 		return nil, fmt.Errorf("ticket: watchers: %w", err)
 	}
@@ -512,7 +524,7 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, id int64, r Ratin
 			return err
 		}
 		f := fact(old, t)
-		f.From, f.Args, f.Tell = "", []string{fmt.Sprint(r.Stars)}, tell(t.AssigneeID)
+		f.From, f.Args, f.Tell, f.Stars = "", []string{fmt.Sprint(r.Stars)}, tell(t.AssigneeID), r.Stars
 		if err := s.note(ctx, a, "ticket.rated", t, f, ""); err != nil {
 			return err
 		}

@@ -104,6 +104,7 @@ var mutable = []column{
 	{"due_clock", func(t *Ticket) any { return string(t.DueClock) }},
 	{"due_total", func(t *Ticket) any { return int64(t.DueTotal / time.Second) }},
 	{"activity_at", at(func(t *Ticket) time.Time { return t.ActivityAt })},
+	{"state_at", at(func(t *Ticket) time.Time { return t.StateAt })},
 	{"customer_at", at(func(t *Ticket) time.Time { return t.CustomerAt })},
 	{"assigned_at", at(func(t *Ticket) time.Time { return t.AssignedAt })},
 	{"acknowledged_at", at(func(t *Ticket) time.Time { return t.AcknowledgedAt })},
@@ -118,7 +119,7 @@ var mutable = []column{
 	{"stage_at", at(func(t *Ticket) time.Time { return t.StageAt })},
 }
 
-const ticketColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.class, t.category_id, t.urgency, t.priority, t.priority_reason, t.channel, t.description,
+const ticketColumns = `t.state_at, t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.class, t.category_id, t.urgency, t.priority, t.priority_reason, t.channel, t.description,
 	t.customer_id, t.customer_name, t.customer_level, t.contact_id, t.department_id, t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue,
 	t.open_children, t.solution, t.cause, t.corrective, t.delay_reason, t.summary, t.outcome, t.cancel_reason, t.duplicate_of, t.follows_id, t.rating, t.link_key,
 	t.due_at, t.due_clock, t.due_total, t.created_by, t.created_by_name, t.created_at, t.updated_at, t.activity_at, t.customer_at, t.assigned_at, t.acknowledged_at,
@@ -128,7 +129,8 @@ func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
 	var overdue, fixed, joined int
 	var us [13]int64
 	var total int64
-	err = row.Scan(&t.ID, &t.Number, &t.ParentID, &t.Title, &t.Type, &t.Class, &t.CategoryID, &t.Urgency, &t.Priority, &t.PriorityReason, &t.Channel, &t.Description,
+	var since int64
+	err = row.Scan(&since, &t.ID, &t.Number, &t.ParentID, &t.Title, &t.Type, &t.Class, &t.CategoryID, &t.Urgency, &t.Priority, &t.PriorityReason, &t.Channel, &t.Description,
 		&t.CustomerID, &t.CustomerName, &t.CustomerLevel, &t.ContactID, &t.DepartmentID, &t.AssigneeID, &t.AssigneeName, &t.SupervisorID, (*string)(&t.State), &t.Round, &t.Escalation, &overdue,
 		&t.OpenChildren, &t.Solution, &t.Cause, &t.Corrective, &t.DelayReason, &t.Summary, &t.Outcome, &t.CancelReason, &t.DuplicateOf, &t.FollowsID, &t.Rating, &t.LinkKey,
 		&us[0], (*string)(&t.DueClock), &total, &t.CreatedBy, &t.CreatedByName, &us[1], &us[2], &us[3], &us[4], &us[5], &us[6],
@@ -138,6 +140,7 @@ func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
 	for i, p := range []*time.Time{&t.DueAt, &t.CreatedAt, &t.UpdatedAt, &t.ActivityAt, &t.CustomerAt, &t.AssignedAt, &t.AcknowledgedAt, &t.RespondedAt, &t.ResolvedAt, &t.CompletedAt, &t.ClosedAt, &t.StageAt, &t.DeferredFrom} {
 		*p = db.FromMicros(us[i])
 	}
+	t.StateAt = db.FromMicros(since)
 	return t, err
 }
 
@@ -241,6 +244,9 @@ func (s *Service) saveRow(ctx context.Context, a *action.Action, old Ticket, t *
 		return err
 	}
 	t.UpdatedAt = a.Now
+	if t.State != old.State {
+		t.StateAt = a.Now
+	}
 	var args db.Args
 	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
 	for _, col := range mutable {
@@ -327,6 +333,10 @@ type Fact struct {
 	Clock         sla.Kind       `json:"clock,omitempty"`
 	Step          string         `json:"step,omitempty"`
 	Changes       []event.Change `json:"changes,omitempty"`
+	Stars         int            `json:"stars,omitempty"` // of the rating that came with it
+	// Automated says that a program sent what was registered: nobody answers it
+	// automatically.
+	Automated bool `json:"automated,omitempty"`
 }
 
 // fact describes t after a change; old is it before.

@@ -99,6 +99,7 @@ type Ticket struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	ActivityAt     time.Time
+	StateAt        time.Time // since when it is in its state
 	CustomerAt     time.Time // newest word of the customer not yet answered
 	AssignedAt     time.Time
 	AcknowledgedAt time.Time

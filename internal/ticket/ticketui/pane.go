@@ -665,8 +665,11 @@ func lineFor(l i18n.Lang, t ticket.Ticket, e journal.Entry, fs []attachment) lin
 	x := line{ID: e.ID, Kind: string(e.Kind), Name: i18n.T(l, "journal.kind."+string(e.Kind)), Author: e.AuthorName, Text: e.Body, At: e.CreatedAt, Files: fs}
 	if e.AuthorKind == authz.Worker {
 		x.Author = i18n.T(l, "journal.kind.system")
-		if key := "actor." + strings.ReplaceAll(e.AuthorName, " ", "_"); i18n.Has(key) {
-			x.Author = i18n.T(l, key)
+		if name := authz.SystemName(l, e.AuthorName); name != e.AuthorName {
+			x.Author = name
+		}
+		if e.Kind == journal.Reply {
+			x.Name = i18n.T(l, "journal.automatic") // nobody is answerable for these words but the rule
 		}
 	}
 	switch e.Kind {
