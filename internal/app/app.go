@@ -51,6 +51,7 @@ import (
 	"bihuan/internal/privacy/privacyui"
 	"bihuan/internal/process"
 	"bihuan/internal/process/processui"
+	"bihuan/internal/rule"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
@@ -81,6 +82,7 @@ type App struct {
 	Complaints *complaint.Service
 	Canned     *canned.Service
 	Clocks     *sla.Service
+	Rules      *rule.Service
 	Notify     *notify.Service
 	Files      *blob.Files
 	Queue      *job.Queue
@@ -217,6 +219,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
+	a.rules()
 	a.routes()
 	a.duties()
 	a.care()
@@ -472,7 +475,11 @@ func (a *App) Settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if fired+ran == 0 {
+		ruled, err := a.Rules.Sweep(ctx)
+		if err != nil {
+			return err
+		}
+		if fired+ran+ruled == 0 {
 			return a.Follower.Drain(ctx)
 		}
 	}

@@ -44,7 +44,7 @@ func openKeys(ctx context.Context, d *db.DB, cfg Config, o Options) (*keyring.Ri
 // sealedTables are all places with values that keys protect. What is not among
 // them would be lost with the old key; a test compares the list with the schema.
 func (a *App) sealedTables() []keyring.Table {
-	return append(a.Customers.Sealed(), a.Privacy.Sealed()...)
+	return append(append(a.Customers.Sealed(), a.Privacy.Sealed()...), a.Rules.Sealed()...)
 }
 
 // keyGauges show a change of keys to whoever watches.
