@@ -234,23 +234,6 @@ type doing struct {
 	dirty bool // the ticket has changed
 }
 
-// savepoint runs fn so that what it wrote can be taken back without the rest.
-func savepoint(ctx context.Context, tx *db.Tx, fn func() error) error {
-	if _, err := tx.Exec(ctx, `SAVEPOINT rule_act`); err != nil {
-		return err
-	}
-	err := fn()
-	if err != nil {
-		if _, rerr := tx.Exec(ctx, `ROLLBACK TO SAVEPOINT rule_act`); rerr != nil {
-			return fmt.Errorf("rule: take back: %w (%w)", rerr, err)
-		}
-	}
-	if _, rerr := tx.Exec(ctx, `RELEASE SAVEPOINT rule_act`); rerr != nil {
-		return fmt.Errorf("rule: savepoint: %w", rerr)
-	}
-	return err
-}
-
 // all does the actions of a rule in their order; fields that are set become one
 // change. What is refused is written down and does not keep the others from being
 // done; any other error is returned with the actions so far.
@@ -287,7 +270,7 @@ func (d *doing) all(ctx context.Context, tx *db.Tx) error {
 
 func (d *doing) one(ctx context.Context, tx *db.Tx, acts []Act, do func(ctx context.Context, a *action.Action) (Result, error)) error {
 	var r Result
-	err := savepoint(ctx, tx, func() error {
+	err := tx.Try(ctx, func(ctx context.Context) error {
 		return action.Within(ctx, tx, d.r.actor(d.chain), "rule.act", func(ctx context.Context, a *action.Action) (err error) {
 			r, err = do(ctx, a)
 			return err
@@ -377,28 +360,33 @@ func (d *doing) assign(ctx context.Context, a *action.Action, act Act) (Result, 
 
 func (d *doing) set(ctx context.Context, a *action.Action, acts []Act) error {
 	t := d.m.t
-	in := ticket.Edit{Title: t.Title, Type: t.Type, Class: t.Class, CategoryID: t.CategoryID, Urgency: t.Urgency, Fields: field.Input{}}
-	if t.PriorityReason != "" { // chosen by a person; it stays unless the rule says otherwise
-		in.Priority, in.PriorityReason = t.Priority, t.PriorityReason
-	}
+	p := ticket.Patch{Fields: field.Input{}}
 	have, err := d.s.tick.FieldValues(ctx, a, t.ID)
 	if err != nil {
 		return err
 	}
-	own := false
+	differs := false
+	put := func(to **string, was, is string) {
+		*to = &is
+		differs = differs || was != is
+	}
 	for _, act := range acts {
 		v := act.Get("value")
 		switch f := act.Get("field"); f {
 		case "priority":
-			in.Priority, in.PriorityReason = v, i18n.T(i18n.ZhCN, "rule.by_rule", d.r.Name)
+			why := i18n.T(i18n.ZhCN, "rule.by_rule", d.r.Name)
+			put(&p.Priority, t.Priority, v)
+			p.PriorityReason = &why
 		case "urgency":
-			in.Urgency = v
+			put(&p.Urgency, t.Urgency, v)
 		case "type":
-			in.Type = v
+			put(&p.Type, t.Type, v)
 		case "class":
-			in.Class = v
+			put(&p.Class, t.Class, v)
 		case "category":
-			in.CategoryID, _ = strconv.ParseInt(v, 10, 64)
+			id, _ := strconv.ParseInt(v, 10, 64)
+			p.CategoryID = &id
+			differs = differs || id != t.CategoryID
 		default:
 			def, ok, err := d.s.cust.Fields().Def(ctx, a, i18n.ZhCN, field.Ticket, strings.TrimPrefix(f, ticketFields+"."))
 			if err != nil {
@@ -408,15 +396,15 @@ func (d *doing) set(ctx context.Context, a *action.Action, acts []Act) error {
 				return fault.New(fault.Conflict, "rule.act.field_gone", f)
 			}
 			if old, ok := have[def.ID]; !ok || old.Raw() != v {
-				own = true
+				differs = true
 			}
-			in.Fields[def.ID] = valuesOf(def, v)
+			p.Fields[def.ID] = valuesOf(def, v)
 		}
 	}
-	if !own && in.Type == t.Type && in.Class == t.Class && in.CategoryID == t.CategoryID && in.Urgency == t.Urgency && (in.Priority == "" || in.Priority == t.Priority) {
+	if !differs {
 		return same{}
 	}
-	t, err = d.s.tick.EditIn(ctx, a, t.ID, in)
+	t, err = d.s.tick.PatchIn(ctx, a, t.ID, p)
 	if f, ok := fault.As(err); ok && f.Key == "ticket.nothing_changed" {
 		return same{}
 	}

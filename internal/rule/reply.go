@@ -167,7 +167,7 @@ func (s *Service) answer(ctx context.Context, tx *db.Tx, o *snapshot, m *moment)
 	code := ReplyCode(m.t.Title+m.t.Description, o.office.Open(m.now))
 	text := o.reply.Text(code)
 	res := Result{Act: Act{Do: DoReply, Values: map[string]string{"text": code}}, How: "done"}
-	err = savepoint(ctx, tx, func() error {
+	err = tx.Try(ctx, func(ctx context.Context) error {
 		return action.Within(ctx, tx, authz.System(replyActor), "rule.answer", func(ctx context.Context, a *action.Action) error {
 			filled, err := s.fill(ctx, a, text, m.t, langOf(code))
 			if err != nil {
