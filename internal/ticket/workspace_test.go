@@ -22,7 +22,9 @@ func TestBulkChange(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
 		h := tickettest.New(t, d, c)
 		pending, working := h.To(ticket.Pending), h.To(ticket.InProgress)
-		closed, hidden := h.To(ticket.Closed), h.Register(func(in *ticket.RegisterInput) { in.AssigneeID, in.DepartmentID = h.User["gong"], h.Dept["技术支持部"] })
+		closed, hidden := h.To(ticket.Closed), h.Register(func(in *ticket.RegisterInput) {
+			in.AssigneeID, in.DepartmentID = h.User["gong"], h.Dept["技术支持部"]
+		})
 		ids := []int64{pending.ID, working.ID, closed.ID, hidden.ID, 999999, pending.ID}
 		h.Events()
 		lines := func(b ticket.Bulk) string {

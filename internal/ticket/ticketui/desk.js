@@ -6,10 +6,11 @@ const on = (t, f, o) => doc.addEventListener(t, f, o);
 const ajax = (verb, url, more) => htmx.ajax(verb, url, { target: '#movebox', swap: 'innerHTML', ...more });
 
 // Tabs: the server keeps them; the page says what it shows.
-let open = 0;
+let open = 0, closed = 0;
 function shown() {
   const id = +($('#tklive')?.dataset.presence.split(':')[1] || 0);
-  if (!id || id == open) return;
+  if (!id || id == open || id == closed) return;
+  closed = 0;
   ajax('POST', '/tabs', { target: '#tabs', swap: 'innerMorph', values: { ticket: id, left: open } });
   open = id;
 }
@@ -19,7 +20,7 @@ on('mousedown', e => { if (e.button == 1 && e.target.closest?.('#tabs li')) e.pr
 on('click', e => { // a tab that is closed while it is on the screen gives way to its neighbour
   const li = e.target.closest?.('#tabs li button')?.closest('li');
   if (!li) return;
-  if (li.matches('.on')) { const to = $('a', li.nextElementSibling || li.previousElementSibling || doc.createElement('i')); open = 0; setTimeout(() => to ? to.click() : (location.href = '/tickets' + location.search), 60); }
+  if (li.matches('.on')) { const to = $('a', li.nextElementSibling || li.previousElementSibling || doc.createElement('i')); closed = open; open = 0; setTimeout(() => to ? to.click() : (location.href = '/tickets' + location.search), 60); }
 });
 on('keydown', e => { // Alt and a digit: that tab; Alt W closes
   if (!e.altKey || e.ctrlKey || e.metaKey) return;
@@ -92,19 +93,20 @@ if (form && $('[name=kind]', form)) {
   });
 }
 
-// A small form opens beside what it changes.
+// A small form opens beside what it changes. The place is a rule of a sheet: styles in attributes are refused.
 let near = null;
-on('click', e => { const x = e.target.closest?.('.pen'); if (x) near = x.getBoundingClientRect(); });
+const place = new CSSStyleSheet();
+doc.adoptedStyleSheets.push(place);
+on('click', e => { const x = e.target.closest?.('.pen'); if (x) near = x.getBoundingClientRect(); else if (e.target.closest?.('[hx-target="#movebox"]')) near = null; });
 on('htmx:after:swap', () => {
   const d = $('#movebox dialog.quick');
   if (!d || !near || innerWidth < 768) return;
-  d.style.margin = '0';
-  d.style.left = Math.max(8, Math.min(near.left, innerWidth - d.offsetWidth - 12)) + 'px';
-  d.style.top = Math.max(8, Math.min(near.top, innerHeight - d.offsetHeight - 12)) + 'px';
-  near = null;
+  place.replaceSync(`.quick.near { margin: 0; left: ${Math.max(8, Math.min(near.left, innerWidth - d.offsetWidth - 12)) | 0}px; top: ${Math.max(8, Math.min(near.top, innerHeight - d.offsetHeight - 12)) | 0}px; }`);
+  d.classList.add('near');
 });
 on('click', e => {
   let x;
+  if ((x = e.target.closest?.('.peek')) && !e.ctrlKey && !e.metaKey) { e.preventDefault(); ajax('GET', x.getAttribute('href') + location.search); }
   if ((x = e.target.closest?.('[data-copy-link]'))) bihuan.copy(location.origin + x.dataset.copyLink);
   if ((x = e.target.closest?.('[data-take]'))) { const f = x.form || x.closest('form'), i = f.elements[x.dataset.take]; if (i) { i.value = x.dataset.value; x.closest('tr').remove(); i.focus(); } }
 });

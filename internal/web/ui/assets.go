@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,8 +70,11 @@ func (a *assetSet) add(fsys fs.FS, name string) {
 	if a.byName[base] != nil {
 		panic("ui: two assets are called " + base)
 	}
-	if strings.HasSuffix(base, ".css") {
+	switch {
+	case strings.HasSuffix(base, ".css"):
 		b = minifyCSS(b)
+	case strings.HasSuffix(base, ".js") && !strings.HasSuffix(base, ".min.js"):
+		b = minifyJS(b)
 	}
 	sum := sha256.Sum256(b)
 	ext := path.Ext(base)
@@ -105,6 +109,24 @@ func minifyCSS(b []byte) []byte {
 			min.Write(line)
 			min.WriteByte('\n')
 		}
+	}
+	return min.Bytes()
+}
+
+// trailing is a comment behind a statement; one with a quotation mark in it
+// might stand in a string and stays.
+var trailing = regexp.MustCompile(" // [^'\"`]*$")
+
+// minifyJS drops lines that are comments, comments behind statements and
+// indentation. No text in our scripts goes over the end of a line.
+func minifyJS(b []byte) []byte {
+	var min bytes.Buffer
+	for line := range bytes.Lines(b) {
+		if line = bytes.TrimSpace(line); len(line) == 0 || bytes.HasPrefix(line, []byte("//")) {
+			continue
+		}
+		min.Write(trailing.ReplaceAll(line, nil))
+		min.WriteByte('\n')
 	}
 	return min.Bytes()
 }

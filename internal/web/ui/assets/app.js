@@ -530,7 +530,7 @@ on('htmx:before:request', flush);
 // Content that has just come
 const seen = new WeakSet();
 function fresh() {
-  for (const x of $$(':is(.tabs, .views) [aria-current]')) if (!seen.has(x)) { seen.add(x); const t = x.closest('.tabs, .views'); if (t.scrollWidth > t.clientWidth) t.scrollLeft += x.getBoundingClientRect().left - t.getBoundingClientRect().left - (t.clientWidth - x.offsetWidth) / 2; }
+  for (const x of $$(':is(.tabs, .views, .tktabs ul) [aria-current]')) if (!seen.has(x)) { seen.add(x); const t = x.closest('.tabs, .views, ul'); if (t.scrollWidth > t.clientWidth) t.scrollLeft += x.getBoundingClientRect().left - t.getBoundingClientRect().left - (t.clientWidth - x.offsetWidth) / 2; }
   for (const x of $$('[data-bottom]')) if (!seen.has(x)) { seen.add(x); x.scrollTop = x.scrollHeight; }
   for (const d of $$('dialog[data-open-now]')) if (!seen.has(d)) { seen.add(d); show(d); }
   for (const f of $$('form')) if (!seen.has(f)) { seen.add(f); when(f); counts(f); }
