@@ -150,11 +150,12 @@ type plan struct {
 	attrs map[string]*Attr
 	segs  map[int64]Node
 	count int
+	id    string // expression of the record's id, for its added fields
 }
 
 // ready looks up and checks what query names. user is whom "me" means.
 func (s *Service) ready(ctx context.Context, q db.Querier, user int64, query Query) (*plan, error) {
-	p := &plan{s: s, root: query.Node, user: user, now: s.db().Clock().Now(), segs: map[int64]Node{}}
+	p := &plan{s: s, root: query.Node, user: user, now: s.db().Clock().Now(), segs: map[int64]Node{}, id: "c.id"}
 	if query.Empty() {
 		return p, nil
 	}
@@ -473,6 +474,10 @@ func (s *Service) Words(ctx context.Context, l i18n.Lang, q Query, names func(ki
 	if err != nil {
 		return "", err
 	}
+	return wordsOf(l, attrs, q, names), nil
+}
+
+func wordsOf(l i18n.Lang, attrs map[string]*Attr, q Query, names func(kind AttrKind, value string) string) string {
 	var say func(n Node, top bool) string
 	say = func(n Node, top bool) string {
 		if n.Field != "" {
@@ -509,5 +514,5 @@ func (s *Service) Words(ctx context.Context, l i18n.Lang, q Query, names func(ki
 		}
 		return text
 	}
-	return say(q.Node, true), nil
+	return say(q.Node, true)
 }

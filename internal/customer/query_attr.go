@@ -597,7 +597,7 @@ func (p *plan) comparison(d *field.Def, n Node) (op field.Op, values []string, d
 
 func (p *plan) custom(a *db.Args, at *Attr, n Node) (string, error) {
 	op, values, deny := p.comparison(at.def, n)
-	expr, contact := "c.id", at.contact != ""
+	expr, contact := p.id, at.contact != ""
 	if contact {
 		expr = "x.id"
 		if op == field.Empty {

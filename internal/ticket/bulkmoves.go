@@ -220,6 +220,9 @@ func (s *Service) Select(ctx context.Context, sc authz.Scope, f Filter) (ids []i
 	if err := s.byContact(ctx, &f); err != nil {
 		return nil, false, err
 	}
+	if f, err = s.prepared(ctx, sc.User(), f); err != nil {
+		return nil, false, err
+	}
 	var a db.Args
 	query, err := s.query(&a, sc, f, MaxBulk+1)
 	if err != nil || query == "" {

@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,7 +156,20 @@ func (s *Service) Told(ctx context.Context, actor authz.Actor, id int64) error {
 const maxSearch = 200
 
 // SaveView stores the actor's own view and returns its id.
-func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, f Filter) (id int64, err error) {
+func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, f Filter, shared int64) (id int64, err error) {
+	if shared != SharedNobody {
+		if err := actor.Check(PermSupervise); err != nil {
+			return 0, err
+		}
+		if shared > 0 && !slices.Contains(actor.Teams, shared) {
+			return 0, fault.Invalidf("ticket.invalid").Field("shared", "ticket.need_choice")
+		}
+		// What only its owner sees so would be another list for everybody else: mine stays "of whoever reads".
+		shared = max(shared, SharedEverybody)
+	}
+	if err := s.CheckQuery(ctx, actor, f.Query); err != nil {
+		return 0, err
+	}
 	name = strings.TrimSpace(name)
 	if n := len([]rune(name)); n == 0 || n > 40 {
 		return 0, fault.Invalidf("ticket.view_name").Field("name", "ticket.view_name")
@@ -176,8 +190,8 @@ func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, 
 		if err != nil {
 			return err
 		}
-		if err := a.QueryRow(ctx, `INSERT INTO saved_views (owner_id, name, filter, position, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
-			actor.ID, name, raw, n, a.NowMicros()).Scan(&id); err != nil {
+		if err := a.QueryRow(ctx, `INSERT INTO saved_views (owner_id, name, filter, position, created_at, shared_with) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+			actor.ID, name, raw, n, a.NowMicros(), shared).Scan(&id); err != nil {
 			return fmt.Errorf("ticket: save view: %w", err)
 		}
 		a.Record(event.Event{Kind: "ticket.view_saved", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})

@@ -18,6 +18,7 @@ const (
 	PermSupervise authz.Permission = "ticket.supervise" // cancel, reopen, withdraw, second handling
 	PermMerge     authz.Permission = "ticket.merge"     // make one of two, and two of one again
 	PermEdit      authz.Permission = "ticket.edit"      // title, class, urgency, priority
+	PermExport    authz.Permission = "ticket.export"    // take a list of tickets out as a table
 	PermConfigure authz.Permission = "ticket.configure" // categories, matrix, routes, times
 )
 
@@ -46,6 +47,7 @@ func init() {
 		authz.Def{Permission: PermSupervise, Area: "ticket", Scoped: true, Default: all(authz.Below, lead...)},
 		authz.Def{Permission: PermMerge, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermEdit, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
+		authz.Def{Permission: PermExport, Area: "ticket", Scoped: true, Default: all(authz.Below, lead...)},
 		authz.Def{Permission: PermConfigure, Area: "ticket", Default: all(authz.None)},
 	)
 	// Whoever registers a request names its customer, or makes him in the same step (TKT-1).

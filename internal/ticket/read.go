@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/search"
@@ -97,40 +98,42 @@ func (s Sort) order() (column string, desc bool) {
 // Filter selects tickets; zero fields select all. It is also what a saved view
 // stores.
 type Filter struct {
-	View       string  `json:"view,omitempty"` // key of a built-in view the rest narrows
-	States     []State `json:"states,omitempty"`
-	Open       *bool   `json:"open,omitempty"`
-	Mine       bool    `json:"mine,omitempty"` // assigned to the reader
-	Assignee   int64   `json:"assignee,omitempty"`
-	Unassigned bool    `json:"unassigned,omitempty"`
-	Department int64   `json:"department,omitempty"`
-	Desk       bool    `json:"desk,omitempty"` // on the reader's desk as supervisor
-	Created    bool    `json:"created,omitempty"`
-	Watched    bool    `json:"watched,omitempty"`
-	Type       string  `json:"type,omitempty"`
-	Class      string  `json:"class,omitempty"`
-	Category   int64   `json:"category,omitempty"`
-	Priority   string  `json:"priority,omitempty"`
-	Urgency    string  `json:"urgency,omitempty"`
-	Channel    string  `json:"channel,omitempty"`
-	Level      string  `json:"level,omitempty"`
-	Customer   int64   `json:"customer,omitempty"`
-	Process    int64   `json:"process,omitempty"`
-	Stage      string  `json:"stage,omitempty"`      // of Process
-	Overdue    bool    `json:"overdue,omitempty"`    // a deadline has passed
-	DueWithin  int     `json:"due_within,omitempty"` // minutes
-	Second     bool    `json:"second,omitempty"`     // second handling
-	Unanswered bool    `json:"unanswered,omitempty"` // the customer waits for a word
-	Snoozed    bool    `json:"snoozed,omitempty"`    // put off by the reader
-	From       int64   `json:"from,omitempty"`       // created, µs
-	To         int64   `json:"to,omitempty"`
-	Text       string  `json:"text,omitempty"`
-	Sort       Sort    `json:"sort,omitempty"`
-	Limit      int     `json:"-"` // 0: 25
-	After      string  `json:"-"` // cursor of the page before
+	View       string         `json:"view,omitempty"` // key of a built-in view the rest narrows
+	States     []State        `json:"states,omitempty"`
+	Open       *bool          `json:"open,omitempty"`
+	Mine       bool           `json:"mine,omitempty"` // assigned to the reader
+	Assignee   int64          `json:"assignee,omitempty"`
+	Unassigned bool           `json:"unassigned,omitempty"`
+	Department int64          `json:"department,omitempty"`
+	Desk       bool           `json:"desk,omitempty"` // on the reader's desk as supervisor
+	Created    bool           `json:"created,omitempty"`
+	Watched    bool           `json:"watched,omitempty"`
+	Type       string         `json:"type,omitempty"`
+	Class      string         `json:"class,omitempty"`
+	Category   int64          `json:"category,omitempty"`
+	Priority   string         `json:"priority,omitempty"`
+	Urgency    string         `json:"urgency,omitempty"`
+	Channel    string         `json:"channel,omitempty"`
+	Level      string         `json:"level,omitempty"`
+	Customer   int64          `json:"customer,omitempty"`
+	Process    int64          `json:"process,omitempty"`
+	Stage      string         `json:"stage,omitempty"`      // of Process
+	Overdue    bool           `json:"overdue,omitempty"`    // a deadline has passed
+	DueWithin  int            `json:"due_within,omitempty"` // minutes
+	Second     bool           `json:"second,omitempty"`     // second handling
+	Unanswered bool           `json:"unanswered,omitempty"` // the customer waits for a word
+	Snoozed    bool           `json:"snoozed,omitempty"`    // put off by the reader
+	From       int64          `json:"from,omitempty"`       // created, µs
+	To         int64          `json:"to,omitempty"`
+	Text       string         `json:"text,omitempty"`
+	Query      customer.Query `json:"query,omitzero"` // further conditions: see Attrs
+	Sort       Sort           `json:"sort,omitempty"`
+	Limit      int            `json:"-"` // 0: 25
+	After      string         `json:"-"` // cursor of the page before
 
-	customers []int64 // found by what was typed as Text
-	back      bool    // against the order: what stands before After
+	customers []int64              // found by what was typed as Text
+	conds     *customer.Conditions // Query, made ready
+	back      bool                 // against the order: what stands before After
 }
 
 // BuiltIn is a view everybody has.
@@ -423,6 +426,10 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	if err := s.byContact(ctx, &f); err != nil {
 		return Page{}, err
 	}
+	f, err := s.prepared(ctx, sc.User(), f)
+	if err != nil {
+		return Page{}, err
+	}
 	var a db.Args
 	query, err := s.query(&a, sc, f, f.Limit+1)
 	if err != nil || query == "" {
@@ -484,6 +491,11 @@ func (s *Service) conditions(a *db.Args, sc authz.Scope, f Filter, scope func(a 
 		conds = append(conds, scope(a))
 	}
 	conds = append(conds, f.where(a, sc.User(), s.DB().Clock().Now())...)
+	if q, err := f.queried(a); err != nil {
+		return "", err
+	} else if q != "" {
+		conds = append(conds, q)
+	}
 	if f.After != "" {
 		v, id, err := parseCursor(f.After)
 		if err != nil {
@@ -614,7 +626,10 @@ func (s *Service) Counts(ctx context.Context, sc authz.Scope, fs []Filter) ([]in
 	var a db.Args
 	var parts []string
 	for _, f := range fs {
-		f = f.merge()
+		f, err := s.prepared(ctx, sc.User(), f.merge())
+		if err != nil {
+			return nil, err
+		}
 		f.After = ""
 		q, err := s.count(&a, sc, f)
 		if err != nil {
@@ -776,16 +791,27 @@ func Categories(ctx context.Context, q db.Querier) ([]Category, error) {
 	return out, rows.Err()
 }
 
-// SavedView is a personal view.
+// Whom a view is shared with, beside a department's id.
+const (
+	SharedNobody    = 0
+	SharedEverybody = -1
+)
+
+// SavedView is a view somebody has kept, for himself or for his team too.
 type SavedView struct {
 	ID     int64
 	Name   string
 	Filter Filter
+	Owner  int64
+	Shared int64 // 0: his alone, -1: everybody's, else a department's
 }
 
-// SavedViews returns the actor's views.
+// SavedViews returns the views the actor has: his own, then those shared with
+// him.
 func (s *Service) SavedViews(ctx context.Context, actor authz.Actor) ([]SavedView, error) {
-	rows, err := s.DB().Read().Query(ctx, `SELECT id, name, filter FROM saved_views WHERE owner_id = $1 ORDER BY position, id LIMIT 50`, actor.ID)
+	var a db.Args
+	rows, err := s.DB().Read().Query(ctx, `SELECT id, name, filter, owner_id, shared_with FROM saved_views WHERE owner_id = `+a.Add(actor.ID)+` OR shared_with = -1 OR shared_with IN (`+a.AddInts(actor.Teams)+`)
+		ORDER BY CASE WHEN owner_id = `+a.Add(actor.ID)+` THEN 0 ELSE 1 END, position, id LIMIT 100`, a.Values...)
 	if err != nil {
 		return nil, fmt.Errorf("ticket: saved views: %w", err)
 	}
@@ -794,7 +820,7 @@ func (s *Service) SavedViews(ctx context.Context, actor authz.Actor) ([]SavedVie
 	for rows.Next() {
 		var v SavedView
 		var raw string
-		if err := rows.Scan(&v.ID, &v.Name, &raw); err != nil {
+		if err := rows.Scan(&v.ID, &v.Name, &raw, &v.Owner, &v.Shared); err != nil {
 			return nil, fmt.Errorf("ticket: saved views: %w", err)
 		}
 		if err := json.Unmarshal([]byte(raw), &v.Filter); err != nil {

@@ -30,6 +30,8 @@ type builderView struct {
 	Deep    bool // the conditions are nested deeper than the page can show
 	For     string
 	Back    string
+	Action  string
+	Fit     string // locale key of how many fit
 }
 
 type queryGroup struct {
@@ -57,7 +59,7 @@ type condView struct {
 	Error   string
 }
 
-var builderPage = ui.NewPage[builderView](files, "builder.html").Sample(builderView{Modes: []ui.Option{{Value: "all", Label: "x"}}, Hidden: [][2]string{{"view", "all"}}, Count: "9", Problem: "x", Back: "/x",
+var builderPage = ui.NewPage[builderView](files, "builder.html").Sample(builderView{Modes: []ui.Option{{Value: "all", Label: "x"}}, Hidden: [][2]string{{"view", "all"}}, Count: "9", Fit: "customer.query.fit", Action: "/x", Problem: "x", Back: "/x",
 	Groups: []queryGroup{{0, "b.m.0", sampleConds(), false}, {1, "b.m.1", nil, false}}}, builderView{Deep: true, For: "segment"})
 
 func sampleConds() (out []condView) {
@@ -71,39 +73,78 @@ func sampleConds() (out []condView) {
 // kept are the fields of a list's address that the builder hands on.
 var kept = append([]string{"view", "q", "sort", "rows", "for", "segment", "name", "note"}, quick...)
 
+// Builder is the page on which conditions on one kind of record are put
+// together. Customers have theirs at /customers/filter.
+type Builder struct {
+	Action string // its address
+	Fit    string // locale key of how many records fit
+	Kept   []string
+	Groups []string // of attributes, in their order
+	Group  string   // prefix of the locale keys of the groups
+
+	Attrs   func(r *web.Request) ([]customer.Attr, error)
+	Begin   func(r *web.Request, f *web.Form) (customer.Query, error) // what is changed
+	Check   func(r *web.Request, q customer.Query) error
+	Count   func(r *web.Request, q customer.Query) (string, error)
+	Names   func(r *web.Request) (func(kind customer.AttrKind, value string) string, error)
+	Options func(r *web.Request, a customer.Attr) ([]ui.Option, error) // nil: those of the attribute
+	Back    func(f *web.Form, q *customer.Query) string                // where it leads; nil: as it came
+	Chrome  func(r *web.Request) ui.Chrome
+}
+
 func (p *pages) build(w http.ResponseWriter, r *web.Request) error {
+	return Builder{Action: "/customers/filter", Fit: "customer.query.fit", Kept: kept, Groups: []string{"profile", "contact", "time", "business", "custom"}, Group: "customer.attr.group.",
+		Attrs: func(r *web.Request) ([]customer.Attr, error) { return p.Customers.Attrs(r.Context(), r.Lang) },
+		Begin: func(r *web.Request, f *web.Form) (customer.Query, error) {
+			st, err := p.listState(r, f)
+			return st.query, err
+		},
+		Check: func(r *web.Request, q customer.Query) error { return p.Customers.CheckQuery(r.Context(), r.Actor, q) },
+		Count: func(r *web.Request, q customer.Query) (string, error) {
+			counts, err := p.Customers.Counts(r.Context(), r.Actor, []customer.Filter{{Query: q}})
+			if err != nil {
+				return "", err
+			}
+			return counted(counts[0]), nil
+		},
+		Names: p.names, Options: p.optionsOf, Back: p.backOf, Chrome: func(r *web.Request) ui.Chrome { return listChrome(r, r.T("customer.query.title")) },
+	}.Serve(w, r)
+}
+
+// Serve answers with the page after the step the form asks for.
+func (b Builder) Serve(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	var node customer.Node
 	deep := false
 	if f.Has("b.m") {
 		node = built(f)
 	} else {
-		st, err := p.listState(r, f)
+		q, err := b.Begin(r, f)
 		if err != nil && !fault.Is(err, fault.Invalid) {
 			return err
 		}
-		if node, deep = flat(st.query.Node); deep && f.Get("do") != "anew" {
-			return builderPage.Render(w, r, listChrome(r, r.T("customer.query.title")), builderView{Form: f, Deep: true, Hidden: hidden(f), For: f.String("for"), Back: p.backOf(f, nil)})
+		if node, deep = flat(q.Node); deep && f.Get("do") != "anew" {
+			return builderPage.Render(w, r, b.Chrome(r), builderView{Form: f, Deep: true, Hidden: b.hidden(f), For: f.String("for"), Back: b.Back(f, nil), Action: b.Action, Fit: b.Fit})
 		}
 	}
 	do := f.Get("do")
 	node = edited(node, do)
 	query := customer.AllOf(trimmed(node))
 	if do == "apply" {
-		if err := p.Customers.CheckQuery(r.Context(), r.Actor, query); err == nil {
-			return r.SeeOther(w, "%s", p.backOf(f, &query))
+		if err := b.Check(r, query); err == nil {
+			return r.SeeOther(w, "%s", b.Back(f, &query))
 		} else if !fault.Is(err, fault.Invalid) {
 			return err
 		}
 	}
-	v, err := p.builder(r, f, node)
+	v, err := b.view(r, f, node)
 	if err != nil {
 		return err
 	}
 	if r.IsFragment() && r.Target() == "builder" {
 		return builderPage.Fragment(w, r, "builder", v)
 	}
-	return builderPage.Render(w, r, listChrome(r, r.T("customer.query.title")), v)
+	return builderPage.Render(w, r, b.Chrome(r), v)
 }
 
 // backOf is where the builder leads: with a query, to what it is for.
@@ -138,8 +179,8 @@ func (p *pages) backOf(f *web.Form, q *customer.Query) string {
 	return "/customers?" + v.Encode()
 }
 
-func hidden(f *web.Form) (out [][2]string) {
-	for _, k := range kept {
+func (b Builder) hidden(f *web.Form) (out [][2]string) {
+	for _, k := range b.Kept {
 		if s := f.String(k); s != "" {
 			out = append(out, [2]string{k, s})
 		}
@@ -313,23 +354,26 @@ func trimmed(n customer.Node) customer.Node {
 	return customer.Node{All: groups}
 }
 
-func (p *pages) builder(r *web.Request, f *web.Form, n customer.Node) (v builderView, err error) {
-	attrs, err := p.Customers.Attrs(r.Context(), r.Lang)
+func (b Builder) view(r *web.Request, f *web.Form, n customer.Node) (v builderView, err error) {
+	attrs, err := b.Attrs(r)
 	if err != nil {
 		return v, err
 	}
 	form := r.Blank()
-	v = builderView{Form: form, Hidden: hidden(f), For: f.String("for"), Back: p.backOf(f, nil),
+	v = builderView{Form: form, Hidden: b.hidden(f), For: f.String("for"), Back: b.Back(f, nil), Action: b.Action, Fit: b.Fit,
 		Modes: []ui.Option{{Value: "all", Label: r.T("customer.query.all")}, {Value: "any", Label: r.T("customer.query.any")}}}
 	var fields []ui.Option
 	for _, a := range attrs {
 		if a.Kind == customer.KindSegment && v.For == "segment" {
 			continue
 		}
-		fields = append(fields, ui.Option{Value: a.Code, Label: a.Label, Group: r.T("customer.attr.group." + a.Group)})
+		fields = append(fields, ui.Option{Value: a.Code, Label: a.Label, Group: r.T(b.Group + a.Group)})
 	}
 	// Options with one group stand together.
-	sort.SliceStable(fields, func(i, j int) bool { return groupOrder(r, fields[i].Group) < groupOrder(r, fields[j].Group) })
+	order := func(label string) int {
+		return slices.IndexFunc(b.Groups, func(g string) bool { return r.T(b.Group+g) == label })
+	}
+	sort.SliceStable(fields, func(i, j int) bool { return order(fields[i].Group) < order(fields[j].Group) })
 	mode := func(name string, n customer.Node) {
 		if n.Any != nil {
 			form.Set(name, "any")
@@ -339,7 +383,7 @@ func (p *pages) builder(r *web.Request, f *web.Form, n customer.Node) (v builder
 	}
 	mode("b.m", n)
 	groups := append(slices.Clone(n.All), n.Any...)
-	names, err := p.names(r)
+	names, err := b.Names(r)
 	if err != nil {
 		return v, err
 	}
@@ -360,10 +404,10 @@ func (p *pages) builder(r *web.Request, f *web.Form, n customer.Node) (v builder
 				for _, o := range a.Ops() {
 					cv.Ops = append(cv.Ops, ui.Option{Value: string(o), Label: r.T(o.Words(a.Kind))})
 				}
-				if err := p.inputOf(r, &cv, a, c, names); err != nil {
+				if err := b.inputOf(r, &cv, a, c, names); err != nil {
 					return v, err
 				}
-				if err := p.Customers.CheckQuery(r.Context(), r.Actor, customer.AllOf(c)); err != nil {
+				if err := b.Check(r, customer.AllOf(c)); err != nil {
 					finished = false
 					if e := r.Explain(err); f.Get("do") == "apply" && len(e.Fields) > 0 {
 						cv.Error = e.Fields[0].Message
@@ -376,27 +420,21 @@ func (p *pages) builder(r *web.Request, f *web.Form, n customer.Node) (v builder
 		v.Groups = append(v.Groups, gv)
 	}
 	if q := customer.AllOf(trimmed(n)); finished {
-		if err := p.Customers.CheckQuery(r.Context(), r.Actor, q); err != nil {
+		if err := b.Check(r, q); err != nil {
 			if e := r.Explain(err); len(e.Fields) > 0 {
 				v.Problem = e.Fields[0].Message
 			}
 			return v, nil
 		}
-		counts, err := p.Customers.Counts(r.Context(), r.Actor, []customer.Filter{{Query: q}})
-		if err != nil {
+		if v.Count, err = b.Count(r, q); err != nil {
 			return v, err
 		}
-		v.Count = counted(counts[0])
 	}
 	return v, nil
 }
 
-func groupOrder(r *web.Request, label string) int {
-	return slices.IndexFunc([]string{"profile", "contact", "time", "business", "custom"}, func(g string) bool { return r.T("customer.attr.group."+g) == label })
-}
-
 // inputOf says how the value of a condition is asked for.
-func (p *pages) inputOf(r *web.Request, cv *condView, a customer.Attr, c customer.Node, names func(customer.AttrKind, string) string) error {
+func (b Builder) inputOf(r *web.Request, cv *condView, a customer.Attr, c customer.Node, names func(customer.AttrKind, string) string) error {
 	if len(c.Values) > 0 {
 		cv.First = c.Values[0]
 	}
@@ -446,29 +484,13 @@ func (p *pages) inputOf(r *web.Request, cv *condView, a customer.Attr, c custome
 	}
 	cv.Input = "many"
 	var err error
-	switch a.Kind {
-	case customer.KindUser:
-		if cv.Options, err = p.owners(r); err != nil {
-			return err
-		}
-		cv.Options = append([]ui.Option{{Value: customer.Me, Label: r.T("customer.query.me")}}, cv.Options...)
-	case customer.KindDepartment:
-		cv.Options, err = p.departments(r)
-	case customer.KindTag:
-		cv.Options, err = p.tagOptions(r)
-	case customer.KindSegment:
-		var list []customer.Segment
-		list, err = p.Customers.Segments(r.Context())
-		for _, g := range list {
-			cv.Options = append(cv.Options, ui.Option{Value: id(g.ID), Label: g.Name})
-		}
-	default:
+	if cv.Options, err = b.Options(r, a); err != nil {
+		return err
+	}
+	if cv.Options == nil {
 		for _, o := range a.Options {
 			cv.Options = append(cv.Options, ui.Option{Value: o.Value, Label: o.Label})
 		}
-	}
-	if err != nil {
-		return err
 	}
 	for _, v := range c.Values {
 		label := v
@@ -481,4 +503,26 @@ func (p *pages) inputOf(r *web.Request, cv *condView, a customer.Attr, c custome
 	}
 	cv.Options = slices.DeleteFunc(cv.Options, func(o ui.Option) bool { return slices.Contains(c.Values, o.Value) })
 	return nil
+}
+
+// optionsOf are the values that conditions on customers offer.
+func (p *pages) optionsOf(r *web.Request, a customer.Attr) (out []ui.Option, err error) {
+	switch a.Kind {
+	case customer.KindUser:
+		if out, err = p.owners(r); err != nil {
+			return nil, err
+		}
+		return append([]ui.Option{{Value: customer.Me, Label: r.T("customer.query.me")}}, out...), nil
+	case customer.KindDepartment:
+		return p.departments(r)
+	case customer.KindTag:
+		return p.tagOptions(r)
+	case customer.KindSegment:
+		list, err := p.Customers.Segments(r.Context())
+		for _, g := range list {
+			out = append(out, ui.Option{Value: id(g.ID), Label: g.Name})
+		}
+		return out, err
+	}
+	return nil, nil
 }

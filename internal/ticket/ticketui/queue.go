@@ -30,7 +30,7 @@ type workspace struct {
 	Outbox    []ticket.Unsent // the reader's messages on their way, when no ticket is open
 	untouched bool            // nothing in the filter is set
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares []ui.Option
 }
 
 // sidebar is the list of views.
@@ -55,7 +55,7 @@ func (s sidebar) Key() any {
 type panel struct {
 	Form *web.Form
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares []ui.Option
 
 	key any
 }
@@ -66,9 +66,9 @@ func (p panel) Key() any { return p.key }
 // Panel is the filter as it was filled in.
 func (w workspace) Panel() panel {
 	p := panel{Form: w.Form, Types: w.Types, Classes: w.Classes, Categories: w.Categories, Priorities: w.Priorities, Urgencies: w.Urgencies, Channels: w.Channels,
-		Levels: w.Levels, Departments: w.Departments, People: w.People}
+		Levels: w.Levels, Departments: w.Departments, People: w.People, Shares: w.Shares}
 	if w.untouched {
-		p.key = offered(w.Categories, w.Departments, w.People)
+		p.key = offered(w.Categories, w.Departments, w.People, w.Shares)
 	}
 	return p
 }
@@ -111,7 +111,11 @@ type queue struct {
 	Next        string // address of what follows; "" at the end
 	Sort        ticket.Sort
 	Sorts       []sortLink
-	Keeps       string // name of the view whose order can be kept as the reader's own; "" it is kept
+	Keeps       string   // name of the view whose order can be kept as the reader's own; "" it is kept
+	Says        []string // the conditions in words
+	ToFilter    string   // address where they are changed
+	ToExport    string   // address of its export; "" he may not
+	Filter      string   // the conditions as the form sends them along; "" those of the view
 	Rows        []row
 }
 
@@ -216,10 +220,13 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 		Priority: code("priority", ticket.Priorities), Urgency: code("urgency", ticket.Urgencies), Channel: code("channel", ticket.Channels),
 		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"),
 		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
-		States: s.filter.States, Open: s.filter.Open}
+		States: s.filter.States, Open: s.filter.Open, Query: s.filter.Query}
 	process, stage, _ := strings.Cut(f.String("stage"), ".") // "12" a process, "12.s3" a stage of it
 	s.filter.Process, _ = strconv.ParseInt(process, 10, 64)
 	s.filter.Stage = stage
+	if s.filter.Query, err = p.conditions(r, f, s); err != nil {
+		return s, err
+	}
 	if r := []rune(s.filter.Text); len(r) > 100 {
 		s.filter.Text = string(r[:100])
 	}
@@ -233,6 +240,10 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 				s.keep.Set(n, v)
 			}
 		}
+	}
+	if f.Has("filter") {
+		s.keep.Set("filter", filterText(s.filter.Query))
+		s.narrow = s.narrow || !s.filter.Query.Empty()
 	}
 	if s.own != 0 {
 		s.keep.Set("saved", id(s.own))
@@ -334,6 +345,16 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 		}
 		q.Rows[i] = row{Row: x, Href: "/tickets/" + x.Number + tail, Current: x.Number == open}
 	}
+	if q.Says, err = p.says(r, s.filter.Query); err != nil {
+		return q, err
+	}
+	q.ToFilter = address("/tickets/filter", s.keep)
+	if s.keep.Has("filter") {
+		q.Filter = s.keep.Get("filter")
+	}
+	if r.Actor.Can(ticket.PermExport) {
+		q.ToExport = address("/tickets/export", s.keep)
+	}
 	if key := orderKey(s); s.filter.Sort != "" && s.orders[key] != s.filter.Sort {
 		q.Keeps = key
 	}
@@ -372,7 +393,15 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 		}
 	}
 	for _, v := range s.saved {
-		add(r.T("ticket.view.group.saved"), viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: "star", Name: v.Name, Current: v.ID == s.own, Saved: v.ID}, v.Filter, true)
+		group, icon, own := r.T("ticket.view.group.saved"), "star", v.ID
+		if v.Shared != ticket.SharedNobody {
+			icon = "users"
+		}
+		if v.Owner != r.Actor.ID {
+			group, own = r.T("ticket.view.group.shared"), 0
+		}
+		// Conditions over all tickets there ever were have no cheap count.
+		add(group, viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: icon, Name: v.Name, Current: v.ID == s.own, Saved: own}, v.Filter, v.Filter.Query.Empty() || v.Filter.Confined())
 	}
 	var links []*viewLink
 	n := 0
@@ -384,7 +413,7 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 			n++
 		}
 	}
-	counting := s.narrow && s.filter.Text == ""
+	counting := s.narrow && s.filter.Text == "" && (s.filter.Query.Empty() || s.filter.Confined())
 	if counting {
 		fs = append(fs, s.filter)
 	}
@@ -417,7 +446,7 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 func (p *pages) countOf(r *web.Request, s selection, q queue) (string, error) {
 	if first := s.filter.After == ""; first && q.Next == "" {
 		return strconv.Itoa(len(q.Rows)), nil
-	} else if first && s.filter.Text != "" {
+	} else if first && (s.filter.Text != "" || !s.filter.Query.Empty() && !s.filter.Confined()) {
 		return strconv.Itoa(len(q.Rows)) + "+", nil
 	}
 	n, err := p.Tickets.Counts(r.Context(), ticket.View(r.Actor), []ticket.Filter{s.filter})
@@ -465,6 +494,9 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	ws.Channels, ws.Levels = options(r, "ticket.channel.", ticket.Channels), options(r, "ticket.level.", ticket.Levels)
 	if ws.Categories, err = p.categories(r); err != nil {
 		return ws, s, err
+	}
+	if r.Actor.Can(ticket.PermSupervise) {
+		ws.Shares = []ui.Option{{Value: id(r.Actor.DepartmentID), Label: r.T("ticket.view.shared.team", p.Org.DepartmentName(r.Context(), r.Actor.DepartmentID))}, {Value: "-1", Label: r.T("ticket.view.shared.all")}}
 	}
 	if ws.Departments, err = p.departments(r, id); err != nil {
 		return ws, s, err
@@ -537,7 +569,7 @@ func (p *pages) saveView(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := p.Tickets.SaveView(r.Context(), r.Actor, name, s.filter)
+	n, err := p.Tickets.SaveView(r.Context(), r.Actor, name, s.filter, f.Int64("shared"))
 	if err != nil {
 		f.Explain(err)
 		if r.IsFragment() {

@@ -15,7 +15,7 @@ var (
 	workspacePage = ui.NewPage[workspace](files, "workspace.html").Sample(
 		workspace{CanCreate: true, Groups: []viewGroup{{Title: "x", Views: []viewLink{{Href: "/tickets", Icon: "user", Name: "x", Count: "99+", Alert: true, Current: true}, {Href: "/x", Icon: "star", Name: "y", Count: "1", Saved: 3}}}},
 			Queue: queue{Title: "x", Count: "2", Self: "/tickets", Next: "/tickets?after=x", Sort: ticket.ByDue, Narrowed: true, Sorts: []sortLink{{"x", "/x", true}},
-				Keeps: "mine", Rows: []row{{Row: sampleRow, Href: "/tickets/x", Current: true, Over: true}, {Row: ticket.Row{ID: 9, Priority: "low", CustomerLevel: "normal", State: ticket.Closed, ActivityAt: sampleTime}, Href: "/x", Until: 1}}}, Pane: samplePane(true), Bulk: true, Drag: true,
+				Keeps: "mine", Says: []string{"x"}, ToFilter: "/x", ToExport: "/x", Filter: "{}", Rows: []row{{Row: sampleRow, Href: "/tickets/x", Current: true, Over: true}, {Row: ticket.Row{ID: 9, Priority: "low", CustomerLevel: "normal", State: ticket.Closed, ActivityAt: sampleTime}, Href: "/x", Until: 1}}}, Pane: samplePane(true), Shares: []ui.Option{{Value: "1", Label: "x"}}, Bulk: true, Drag: true,
 			Tabs: tabsView{Live: "ticket:7", Tabs: []tabView{{ticket.Tab{Brief: ticket.Brief{ID: 7, Number: "T7", Title: "x", State: ticket.Pending}, Priority: "low", Fresh: true}, "/x", false}, {ticket.Tab{Brief: ticket.Brief{ID: 8, Number: "T8", Title: "y", State: ticket.Closed}, Priority: "high"}, "/y", true}}}},
 		workspace{Queue: queue{Sort: ticket.ByDue, Narrowed: true}, Pane: samplePane(false)})
 	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
