@@ -141,6 +141,7 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 		return err
 	})
 	l.approvals()
+	l.togethers()
 	l.standings()
 	l.twins()
 	l.rights()

@@ -141,7 +141,11 @@ func (s *Service) DeferIn(ctx context.Context, a *action.Action, id int64, in De
 		if err := e.OrNil(); err != nil {
 			return err
 		}
-		req, err := s.approvals.Ask(ctx, a, approval.New{Kind: KindDeferral, Subject: Subject(id), Title: t.Number + " " + t.Title, DepartmentID: t.DepartmentID, Reason: in.Reason})
+		var demo int
+		if err := a.QueryRow(ctx, `SELECT demo FROM tickets WHERE id = $1`, id).Scan(&demo); err != nil {
+			return fmt.Errorf("ticket: defer %d: %w", id, err)
+		}
+		req, err := s.approvals.Ask(ctx, a, approval.New{Kind: KindDeferral, Subject: Subject(id), Title: t.Number + " " + t.Title, DepartmentID: t.DepartmentID, Reason: in.Reason, Demo: demo == 1})
 		if err != nil {
 			return err
 		}

@@ -276,6 +276,14 @@ func (p *pages) others(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	out := []option{}
+	if f.Text != "" { // a whole number is found before the index knows it
+		x, err := p.Tickets.ByNumber(r.Context(), ticket.View(r.Actor), f.Text)
+		if err == nil && x.ID != t.ID && !slices.ContainsFunc(page.Rows, func(y ticket.Row) bool { return y.ID == x.ID }) {
+			out = append(out, option{x.ID, x.Number + " " + x.Title, x.CustomerName + " · " + r.T("ticket.state."+string(x.State))})
+		} else if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
 	for _, x := range page.Rows {
 		if x.ID != t.ID {
 			out = append(out, option{x.ID, x.Number + " " + x.Title, x.CustomerName + " · " + r.T("ticket.state."+string(x.State))})
@@ -460,6 +468,7 @@ func (p *pages) showMerge(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	f.Explain(f.Err())
 	return showSheet(w, r, mergePage, "ticket.merge.title", v.sheetOf, v)
 }
 
