@@ -257,10 +257,11 @@ func (a *App) routes() {
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, a.customerPages())
-	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Canned: mayCall}
+	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL}
 	a.complaints(&besides)
 	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
 	besides.StageName = a.Processes.StageName
+	a.macros(&besides)
 	ticketui.Routes(rt, besides)
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
 	cannedui.Routes(rt, a.cannedPages())
@@ -272,7 +273,7 @@ func (a *App) routes() {
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets, Complaints: a.Complaints, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

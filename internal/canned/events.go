@@ -6,4 +6,9 @@ const (
 	EventReplyAdded   = "canned.reply_added"
 	EventReplyChanged = "canned.reply_changed"
 	EventReplyDeleted = "canned.reply_deleted"
+	EventMacroAdded   = "canned.macro_added"
+	EventMacroChanged = "canned.macro_changed"
+	EventMacroDeleted = "canned.macro_deleted"
+	// EventMacroRan is about a ticket, whose facts of the steps follow it.
+	EventMacroRan = "ticket.macro_ran"
 )

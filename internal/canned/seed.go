@@ -2,6 +2,7 @@ package canned
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"bihuan/internal/cnid"
 	"bihuan/internal/i18n"
 	"bihuan/internal/setting"
+	"bihuan/internal/ticket"
 )
 
 // first are the texts of a fresh install, for everybody. A company makes them its
@@ -25,6 +27,12 @@ var first = []Input{
 	{Folder: "English", Title: "We have received your request", Code: "received", Lang: i18n.En, Body: "{greeting}, {salutation|dear customer}. Thank you for contacting {company|us}. Your request has been registered as {number}; my name is {me} and I am looking into it. I will get back to you shortly."},
 }
 
+// firstMacros show what a macro can be.
+var firstMacros = []MacroInput{
+	{Name: "受理并告知客户", States: []string{"pending"}, Steps: []Step{{Kind: StepAssign, To: "me"}, {Kind: StepMove, Verb: ticket.Acknowledge}, {Kind: StepReply, Text: first[0].Body}}},
+	{Name: "请客户补充信息", States: []string{"in_progress"}, Steps: []Step{{Kind: StepMove, Verb: ticket.Ask, Text: first[1].Body}, {Kind: StepNote, Text: "已请客户补充信息，等待答复。"}}},
+}
+
 const seeded = "canned.seeded"
 
 // Seed brings the first texts and macros, once.
@@ -39,6 +47,15 @@ func Seed(ctx context.Context, a *action.Action) error {
 		}
 		if _, err := a.Exec(ctx, `INSERT INTO canned_replies (title, body, code, initials, folder, lang, search, scope, types, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'all', $8, $9, $10)`,
 			in.Title, in.Body, in.Code, strings.ToLower(cnid.Initials(in.Title)), in.Folder, string(in.Lang), in.search(), set(in.Types), a.NowMicros(), a.NowMicros()); err != nil {
+			return fmt.Errorf("canned: seed: %w", err)
+		}
+	}
+	for _, m := range firstMacros {
+		steps, err := json.Marshal(m.Steps)
+		if err == nil {
+			_, err = a.Exec(ctx, `INSERT INTO macros (name, initials, scope, states, steps, created_at, updated_at) VALUES ($1, $2, 'all', $3, $4, $5, $6)`, m.Name, strings.ToLower(cnid.Initials(m.Name)), set(m.States), string(steps), a.NowMicros(), a.NowMicros())
+		}
+		if err != nil {
 			return fmt.Errorf("canned: seed: %w", err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"bihuan/internal/api"
 	"bihuan/internal/approval"
 	"bihuan/internal/approval/approvalapi"
+	"bihuan/internal/canned"
+	"bihuan/internal/canned/cannedapi"
 	"bihuan/internal/complaint"
 	"bihuan/internal/complaint/complaintapi"
 	"bihuan/internal/customer"
@@ -31,6 +33,7 @@ type Rooms struct {
 	Customers  *customer.Service
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
+	Canned     *canned.Service
 	Privacy    *privacy.Service
 }
 
@@ -44,6 +47,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
 	complaintapi.Routes(a, r.Complaints, r.Org)
+	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets)
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	var fields *field.Service

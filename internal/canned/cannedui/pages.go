@@ -47,6 +47,15 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("GET  /canned/{id}", canned.PermUse, p.show)
 	rt.Handle("POST /canned/{id}", canned.PermUse, p.edit, upload)
 	rt.Handle("POST /canned/{id}/deletion", canned.PermUse, p.delete)
+	rt.Handle("GET  /macros", canned.PermUse, p.macros)
+	rt.Handle("POST /macros", canned.PermUse, p.saveMacro)
+	rt.Handle("GET  /macros/new", canned.PermUse, p.newMacro)
+	rt.Handle("GET  /macros/{id}", canned.PermUse, p.showMacro)
+	rt.Handle("POST /macros/{id}", canned.PermUse, p.saveMacro)
+	rt.Handle("POST /macros/{id}/deletion", canned.PermUse, p.deleteMacro)
+	rt.Handle("GET  /tickets/{number}/macros", canned.PermUse, p.offered)
+	rt.Handle("GET  /tickets/{number}/macros/{id}", canned.PermUse, p.tryMacro)
+	rt.Handle("POST /tickets/{number}/macros/{id}", canned.PermUse, p.runMacro)
 	rt.Handle("GET  /tickets/{number}/canned", canned.PermUse, p.choose)
 	rt.Handle("POST /tickets/{number}/canned", canned.PermUse, p.insert)
 }
@@ -59,7 +68,7 @@ func Nav() ui.Nav {
 func id(n int64) string { return strconv.FormatInt(n, 10) }
 
 func chrome(r *web.Request, title, home, homeKey string) ui.Chrome {
-	c := ui.Chrome{Title: title, Nav: "canned", Assets: []string{"canned.css"}, Crumbs: []ui.Crumb{{Label: r.T(homeKey), Href: home}, {Label: title}}}
+	c := ui.Chrome{Title: title, Nav: "canned", Assets: []string{"ticketui.css", "canned.css"}, Crumbs: []ui.Crumb{{Label: r.T(homeKey), Href: home}, {Label: title}}}
 	if title == r.T(homeKey) {
 		c.Crumbs = c.Crumbs[1:]
 	}
