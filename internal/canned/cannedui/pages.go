@@ -106,8 +106,8 @@ type (
 		Preview   previewView
 	}
 	waiting struct {
-		ID   int64
-		Name string
+		ID   int64  `json:"id"`
+		Name string `json:"name"`
 	}
 	previewView struct {
 		Number, Title string

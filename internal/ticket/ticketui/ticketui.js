@@ -119,7 +119,7 @@ on('focusout', e => { if (e.target == area) shut(); });
 
 // Texts under a short code: "/" and its code, title or pinyin initials open the list; so does the button. It is fetched when asked for.
 // An input method in Chinese mode makes "、" of the same key: at the start of a line it means the same.
-let texts, ta, slash = -1, choice = 0, quiet = -1, looked = 0, waiting;
+let texts, ta, slash = -1, choice = 0, quiet = -1, quietQ = '', looked = 0, waiting;
 const startOf = t => {
   const before = t.value.slice(0, t.selectionStart), m = before.match(/(?:^|[\s\u3000])([\/／])([^\s\/／]{0,20})$/) || before.match(/(?:^|\n)(、)([^\s、，。]{0,20})$/);
   return m ? { at: before.length - m[2].length - 1, q: m[2] } : null;
@@ -130,7 +130,8 @@ on('input', e => {
   if (!url || !t.matches('.composer textarea') || e.isComposing) return;
   const hit = startOf(t);
   if (!hit) { quiet = -1; return hide(); }
-  if (hit.at == quiet) return;
+  if (hit.at == quiet && hit.q && hit.q.startsWith(quietQ)) return; // closed with Escape; a slash typed anew opens it again
+  quiet = -1;
   ta = t; slash = hit.at;
   const n = ++looked;
   clearTimeout(waiting);
@@ -161,7 +162,7 @@ on('keydown', e => {
     ta.setAttribute('aria-activedescendant', lis[choice].id);
   }
   else if ((e.key == 'Enter' || e.key == 'Tab') && !e.ctrlKey && !e.metaKey && !e.shiftKey) call(lis[choice]._x);
-  else if (e.key == 'Escape') { quiet = slash; hide(); }
+  else if (e.key == 'Escape') { quiet = slash; quietQ = startOf(ta)?.q || ''; hide(); }
   else return;
   e.preventDefault(); e.stopImmediatePropagation();
 }, true);
@@ -180,7 +181,7 @@ async function call(x) {
     const r = await fetch(f.dataset.canned, { method: 'POST', body: data, headers: { Accept: 'application/json' } });
     const a = await r.json();
     if (!r.ok) throw new Error(a.detail || a.title || '');
-    quiet = from;
+    quiet = from; quietQ = '';
     type(t, a.text, from, to);
     const gap = a.text.search(/_{3,}|【/);
     if (gap >= 0) { const len = a.text.slice(gap).match(/^(_+|【[^】]*】)/)[0].length; t.setSelectionRange(from + gap, from + gap + len); }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bihuan/internal/org"
 	"bihuan/internal/ticket"
 )
 
@@ -59,11 +60,21 @@ func TestSendAndMove(t *testing.T) {
 		}
 
 		// Nobody's ticket: the reply takes it.
-		free := s.Register(func(in *ticket.RegisterInput) { in.AssigneeID = 0; in.DepartmentID = s.Dept["物流部"] })
-		if free.AssigneeID != 0 {
-			t.Skip("routing found somebody")
+		for _, x := range []string{"kefu", "kefu2", "zhuguan"} {
+			s.OK(s.Org.SetPresence(s.Ctx, s.As(x), s.User[x], org.Presence{Availability: org.Offline}))
 		}
-		s.get(t, "guanli", "/tickets/"+free.Number).want(200, "!领取并发送")
+		s.Clock.Advance(10 * time.Second)
+		free := s.Register(func(in *ticket.RegisterInput) { in.AssigneeID = 0; in.DepartmentID = s.Dept["客服部"] })
+		if free.AssigneeID != 0 {
+			t.Fatal("routing found somebody")
+		}
+		at = "/tickets/" + free.Number
+		s.get(t, "kefu", at).want(200, "领取并发送", "发送时由您领取", "!仅发送，不领取")
+		s.get(t, "zhuguan", at).want(200, "领取并发送", "仅发送，不领取")
+		s.post(t, "kefu", at+"/entries", htmx, "kind", "reply", "body_reply", "我来处理", "then", "take").want(200, "我来处理")
+		if now, _ := s.Get(s.Ctx, ticket.View(s.As("kefu")), free.ID); now.AssigneeID != s.User["kefu"] || now.State != ticket.InProgress {
+			t.Errorf("%+v", now)
+		}
 	})
 }
 
