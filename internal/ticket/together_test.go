@@ -206,7 +206,7 @@ func look(h *tickettest.House, id int64) snapshot {
 	h.T.Helper()
 	tk, err := h.Get(h.Ctx, authz.For(authz.System("test"), ticket.PermView), id)
 	h.OK(err)
-	tk.Version, tk.UpdatedAt, tk.ActivityAt = 0, time.Time{}, time.Time{}
+	tk.Version, tk.UpdatedAt, tk.ActivityAt, tk.StateAt = 0, time.Time{}, time.Time{}, time.Time{}
 	tk.DueAt, tk.Joined = time.Time{}, false // the one moves with the time of the merge, the other only says where to look
 	s := snapshot{ticket: tk, thread: thread(h, journal.Place{Ticket: id})}
 	cs, err := sla.Of(h.Ctx, h.D.Read(), id)
