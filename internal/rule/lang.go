@@ -183,6 +183,9 @@ func place(text string, at int) (line, column int) {
 func explained(text string, err error) error {
 	var fe *file.Error
 	if !errors.As(err, &fe) {
+		if strings.Contains(err.Error(), "expected bool") {
+			return bad("rule.expr.bool")
+		}
 		return bad("rule.expr.wrong", 1, 1, "")
 	}
 	line, column := place(text, fe.From)
@@ -194,18 +197,16 @@ func explained(text string, err error) error {
 	case strings.Contains(m, "unknown name"), strings.Contains(m, "unknown field"):
 		name := m[strings.LastIndexByte(m, ' ')+1:]
 		return bad("rule.expr.name", line, column, name)
+	case strings.Contains(m, "literal not terminated"):
+		return bad("rule.expr.quote", line, column)
 	case strings.Contains(m, "EOF"), near == "":
 		return bad("rule.expr.ends", line, column)
 	case strings.Contains(m, "mismatched type"), strings.Contains(m, "cannot use"), strings.Contains(m, "invalid argument"):
 		return bad("rule.expr.types", line, column, near)
 	case strings.Contains(m, "not enough arguments"), strings.Contains(m, "too many arguments"):
 		return bad("rule.expr.arguments", line, column, near)
-	case strings.Contains(m, "expected bool"):
-		return bad("rule.expr.bool")
 	case strings.Contains(m, "maximum allowed nodes"):
 		return bad("rule.expr.nodes", maxNodes)
-	case strings.Contains(m, "literal not terminated"):
-		return bad("rule.expr.quote", line, column)
 	}
 	return bad("rule.expr.wrong", line, column, near)
 }
@@ -244,7 +245,7 @@ func (w *walker) walk(n ast.Node) {
 		w.use(n, n.Value)
 	case *ast.MemberNode:
 		if code, ok := named(n); ok && !n.Optional {
-			w.use(n, code)
+			w.use(n.Node, code)
 		} else {
 			w.refuse(n, "rule.expr.not_allowed", clip(n.String()))
 		}
