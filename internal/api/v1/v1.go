@@ -20,6 +20,8 @@ import (
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/privacy"
 	"bihuan/internal/privacy/privacyapi"
+	"bihuan/internal/rule"
+	"bihuan/internal/rule/ruleapi"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/ticketapi"
 	"bihuan/internal/web"
@@ -35,6 +37,7 @@ type Rooms struct {
 	Complaints *complaint.Service
 	Canned     *canned.Service
 	Privacy    *privacy.Service
+	Rules      *rule.Service
 }
 
 // Mount adds the API to rt. cfg.Auth is set here.
@@ -49,6 +52,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	complaintapi.Routes(a, r.Complaints, r.Org)
 	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets)
 	approvalapi.Routes(a, r.Approvals, r.Org)
+	ruleapi.Routes(a, r.Rules)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	var fields *field.Service
 	if r.Customers != nil {
