@@ -257,7 +257,7 @@ func (a *App) routes() {
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, a.customerPages())
-	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL}
+	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Blocks: a.deskBlocks()}
 	a.complaints(&besides)
 	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
 	besides.StageName = a.Processes.StageName
@@ -267,7 +267,7 @@ func (a *App) routes() {
 	cannedui.Routes(rt, a.cannedPages())
 	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
-	settingsui.Routes(rt, a.Tickets, a.Org)
+	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)

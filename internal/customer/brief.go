@@ -14,6 +14,7 @@ type Brief struct {
 	ID        int64
 	Name      string
 	Level     Level
+	OwnerID   int64 // 0: nobody
 	ContactID int64 // whom to talk to; 0: nobody is named
 	Reachable bool  // he has a telephone number, an e-mail address or WeChat
 }
@@ -24,12 +25,12 @@ type Brief struct {
 func (s *Service) Brief(ctx context.Context, q db.Querier, id, contact int64) (b Brief, err error) {
 	var reachable int
 	err = q.QueryRow(ctx, `
-		SELECT c.id, c.name, c.level, COALESCE(p.id, 0),
+		SELECT c.id, c.name, c.level, c.owner_id, COALESCE(p.id, 0),
 		       CASE WHEN p.phone_sealed IS NOT NULL OR p.email_sealed IS NOT NULL OR p.wechat_sealed IS NOT NULL THEN 1 ELSE 0 END
 		FROM   customers c LEFT JOIN contacts p ON p.customer_id = c.id AND p.active = 1 AND (p.id = $1 OR $2 = 0)
 		WHERE  c.id = $3
 		ORDER BY p.is_primary DESC, p.id
-		LIMIT  1`, contact, contact, id).Scan(&b.ID, &b.Name, (*string)(&b.Level), &b.ContactID, &reachable)
+		LIMIT  1`, contact, contact, id).Scan(&b.ID, &b.Name, (*string)(&b.Level), &b.OwnerID, &b.ContactID, &reachable)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && contact != 0 && b.ContactID != contact {
 		return Brief{}, notFound()
 	}

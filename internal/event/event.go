@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
@@ -139,6 +140,17 @@ func Of(ctx context.Context, q db.Querier, s Subject, before int64, limit int) (
 		before = 1 << 62
 	}
 	return query(ctx, q, "subject_type = $1 AND subject_id = $2 AND id < $3 ORDER BY id DESC LIMIT "+strconv.Itoa(limit), s.Type, s.ID, before)
+}
+
+// OfKinds returns at most limit events about s of those kinds, newest first.
+func OfKinds(ctx context.Context, q db.Querier, s Subject, kinds []string, limit int) ([]Stored, error) {
+	a := db.Args{}
+	where := "subject_type = " + a.Add(s.Type) + " AND subject_id = " + a.Add(s.ID)
+	in := make([]string, len(kinds))
+	for i, k := range kinds {
+		in[i] = a.Add(k)
+	}
+	return query(ctx, q, where+" AND kind IN ("+strings.Join(in, ", ")+") ORDER BY id DESC LIMIT "+strconv.Itoa(limit), a.Values...)
 }
 
 // Filter selects events for the audit page; zero fields select all.

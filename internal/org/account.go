@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"bihuan/internal/action"
@@ -159,8 +160,33 @@ func (s *Service) SetPresence(ctx context.Context, actor authz.Actor, userID int
 			return fmt.Errorf("org: presence of %d: %w", userID, err)
 		}
 		a.Record(about(AvailabilityChanged, SubjectUser, userID, Facts{Name: u.Name, Changes: d}))
-		return nil
+		if in.AwayUntil.IsZero() || in.AwayUntil.Equal(u.AwayUntil) {
+			return nil
+		}
+		return s.leavesWork(ctx, a, u)
 	})
+}
+
+// leavesWork tells the supervisor of somebody who is going to be away that there
+// is open work to be handed over.
+func (s *Service) leavesWork(ctx context.Context, a *action.Action, u User) error {
+	boss, err := s.SupervisorOf(ctx, a, u.DepartmentID)
+	if err != nil || boss == 0 || boss == u.ID {
+		return err
+	}
+	for _, w := range s.works {
+		if w.OfUser == nil || w.Page == "" {
+			continue
+		}
+		n, err := w.OfUser(ctx, a, u.ID)
+		if err != nil {
+			return fmt.Errorf("org: open work of user %d: %w", u.ID, err)
+		}
+		if n > 0 {
+			a.Record(about(LeftWork, SubjectUser, u.ID, Facts{Name: u.Name, Count: n, Tell: []int64{boss}, Args: []string{u.Name, strconv.Itoa(n)}, Link: w.page(u.ID)}))
+		}
+	}
+	return nil
 }
 
 // stamp is a time in the audit trail: UTC, so that it means the same everywhere.

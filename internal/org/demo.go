@@ -77,6 +77,7 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action, to int64) (i
 		`DELETE FROM ticket_load WHERE user_id IN (SELECT id FROM users WHERE demo = 1)`,
 		`UPDATE users SET active = 0, availability = 'offline', password_hash = '', version = version + 1 WHERE demo = 1 AND active = 1 AND (` + referred + `)`,
 		`DELETE FROM user_roles WHERE user_id IN (SELECT id FROM users WHERE demo = 1 AND active = 1)`,
+		`DELETE FROM user_skills WHERE user_id IN (SELECT id FROM users WHERE demo = 1)`,
 		`DELETE FROM user_teams WHERE user_id IN (SELECT id FROM users WHERE demo = 1 AND active = 1)`,
 		`DELETE FROM users WHERE demo = 1 AND active = 1`,
 	} {

@@ -15,6 +15,7 @@ const (
 	PasswordChanged     = "org.password_changed"
 	PasswordReset       = "org.password_reset"
 	AvailabilityChanged = "org.availability_changed"
+	LeftWork            = "org.away_with_work" // he will be away, and has open work
 	ProfileChanged      = "org.profile_changed"
 	SessionRevoked      = "org.session_revoked"
 
@@ -53,7 +54,7 @@ const (
 // Kinds lists all of them, for the guard tests and the filter of the audit page.
 var Kinds = []string{
 	UserCreated, UserChanged, UserRolesChanged, UserDeactivated, UserReactivated, UserLocked, UserUnlocked,
-	UserSignedIn, UserSignedOut, SignInFailed, PasswordChanged, PasswordReset, AvailabilityChanged, ProfileChanged, SessionRevoked,
+	UserSignedIn, UserSignedOut, SignInFailed, PasswordChanged, PasswordReset, AvailabilityChanged, LeftWork, ProfileChanged, SessionRevoked,
 	DepartmentCreated, DepartmentRenamed, DepartmentMoved, DepartmentLeadChanged, DepartmentDeactivated, DepartmentReactivated,
 	RoleCreated, RoleChanged, RoleDeleted, TokenCreated, TokenRevoked, Seeded, SettingChanged, AuditRead, AuditExported, AuditVerified,
 }

@@ -44,6 +44,7 @@ type User struct {
 	DepartmentID int64
 	Teams        []int64 // further departments he works in
 	RoleIDs      []int64
+	Skills       []int64
 	Active       bool
 	MustChange   bool // the password was given by somebody else
 	Availability Availability
@@ -97,4 +98,8 @@ type Facts struct {
 	Count   int            `json:"count,omitempty"` // e.g. tickets handed over
 	To      string         `json:"to,omitempty"`    // to whom
 	Why     string         `json:"why,omitempty"`   // locale key: why a sign-in failed
+	// Whom to tell, in what words, and the page they are led to.
+	Tell []int64  `json:"tell,omitempty"`
+	Args []string `json:"args,omitempty"`
+	Link string   `json:"link,omitempty"`
 }

@@ -33,6 +33,12 @@ type Work struct {
 	// HandOver moves all open work of one colleague to another inside the action
 	// that deactivates him, and returns how much it was.
 	HandOver func(ctx context.Context, a *action.Action, from, to int64) (int, error)
+	// Page is where it can be given to others while he stays, with his id as
+	// {id}; "" nowhere.
+	Page string
+	// Pass reports whether actor may do so with the work of user, who works in the
+	// department.
+	Pass func(actor authz.Actor, user, department int64) bool
 }
 
 // Service is the room's only door. It is safe for use by many goroutines once
@@ -77,6 +83,10 @@ func (noSessions) Forget(int64)                                          {}
 // organisation. Its lock also lets one such change through at a time, so that
 // "is there another administrator" is answered for good.
 const generation = "org.generation"
+
+// GenerationCounter is its name: who works by what the organisation was and
+// must not miss a change holds its row until he is done.
+const GenerationCounter = generation
 
 // change runs a change of the organisation: it needs perm, comes one at a time,
 // and is seen by everybody's next request.

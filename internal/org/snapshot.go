@@ -35,6 +35,7 @@ type snapshot struct {
 	children    map[int64][]int64 // by parent, in their order; also of inactive ones
 	users       map[int64]*User   // all of them, for the names
 	roles       map[int64]*Role
+	skills      map[int64]string                           // names
 	grants      map[int64]map[authz.Permission]authz.Level // by role
 	members     map[int64][]int64                          // active users by department or team, by id
 
@@ -115,7 +116,7 @@ func askGeneration(ctx context.Context, q db.Querier) (int64, error) {
 
 func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 	o := &snapshot{departments: map[int64]*Department{}, children: map[int64][]int64{}, users: map[int64]*User{},
-		roles: map[int64]*Role{}, grants: map[int64]map[authz.Permission]authz.Level{}, members: map[int64][]int64{}}
+		roles: map[int64]*Role{}, skills: map[int64]string{}, grants: map[int64]map[authz.Permission]authz.Level{}, members: map[int64][]int64{}}
 	o.checked.Store(db.Micros(s.d.Clock().Now()))
 	var err error
 	// Before the rows: a change in between makes the snapshot look older than it is, never newer.
@@ -172,6 +173,21 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 			err := rows.Scan(&u, &r)
 			if p := o.users[u]; p != nil {
 				p.RoleIDs = append(p.RoleIDs, r)
+			}
+			return err
+		}),
+		each("skills", `SELECT id, name FROM skills`, func(rows db.Rows) error {
+			var id int64
+			var name string
+			err := rows.Scan(&id, &name)
+			o.skills[id] = name
+			return err
+		}),
+		each("user skills", `SELECT user_id, skill_id FROM user_skills ORDER BY user_id, skill_id`, func(rows db.Rows) error {
+			var u, k int64
+			err := rows.Scan(&u, &k)
+			if p := o.users[u]; p != nil {
+				p.Skills = append(p.Skills, k)
 			}
 			return err
 		}),

@@ -54,7 +54,10 @@ func belongings(ctx context.Context, q db.Querier, u *User) (err error) {
 	if u.Teams, err = ids(ctx, q, `SELECT department_id FROM user_teams WHERE user_id = $1 ORDER BY department_id`, u.ID); err != nil {
 		return err
 	}
-	u.RoleIDs, err = ids(ctx, q, `SELECT role_id FROM user_roles WHERE user_id = $1 ORDER BY role_id`, u.ID)
+	if u.RoleIDs, err = ids(ctx, q, `SELECT role_id FROM user_roles WHERE user_id = $1 ORDER BY role_id`, u.ID); err != nil {
+		return err
+	}
+	u.Skills, err = ids(ctx, q, `SELECT skill_id FROM user_skills WHERE user_id = $1 ORDER BY skill_id`, u.ID)
 	return err
 }
 

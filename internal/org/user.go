@@ -25,6 +25,7 @@ type UserInput struct {
 	DepartmentID int64
 	Teams        []int64
 	RoleIDs      []int64
+	Skills       []int64
 	Capacity     int64
 	Lang         i18n.Lang // "": Chinese
 }
@@ -129,7 +130,7 @@ func (s *Service) checkUser(ctx context.Context, a *action.Action, old *User, in
 		f.Field("name", "org.too_long", maxName, n)
 	}
 	checkReach(f, &in.Email, &in.Phone)
-	in.Teams, in.RoleIDs = unique(in.Teams), unique(in.RoleIDs)
+	in.Teams, in.RoleIDs, in.Skills = unique(in.Teams), unique(in.RoleIDs), unique(in.Skills)
 	if d := o.departments[in.DepartmentID]; d == nil || !d.Active && (old == nil || old.DepartmentID != d.ID) {
 		f.Field("department", "org.user.department_required")
 	}
@@ -145,6 +146,11 @@ func (s *Service) checkUser(ctx context.Context, a *action.Action, old *User, in
 	for _, r := range in.RoleIDs {
 		if o.roles[r] == nil {
 			f.Field("roles", "org.role.unknown")
+		}
+	}
+	for _, x := range in.Skills {
+		if o.skills[x] == "" {
+			f.Field("skills", "org.skill.unknown")
 		}
 	}
 	if in.Capacity < 0 || in.Capacity > 1000 {
@@ -178,6 +184,7 @@ func setBelongings(ctx context.Context, tx *db.Tx, id int64, in UserInput) error
 	}{
 		{`DELETE FROM user_teams WHERE user_id = $1`, `INSERT INTO user_teams (user_id, department_id) VALUES ($1, $2)`, in.Teams},
 		{`DELETE FROM user_roles WHERE user_id = $1`, `INSERT INTO user_roles (user_id, role_id) VALUES ($1, $2)`, in.RoleIDs},
+		{`DELETE FROM user_skills WHERE user_id = $1`, `INSERT INTO user_skills (user_id, skill_id) VALUES ($1, $2)`, in.Skills},
 	} {
 		if _, err := tx.Exec(ctx, st.clear, id); err != nil {
 			return fmt.Errorf("org: user %d: %w", id, err)
@@ -227,6 +234,7 @@ func (s *Service) EditUser(ctx context.Context, actor authz.Actor, id, version i
 		d.add("phone", cnid.MaskPhone(old.Phone), cnid.MaskPhone(in.Phone))
 		d.add("department", o.departmentName(old.DepartmentID), o.departmentName(in.DepartmentID))
 		d.add("teams", o.departmentNames(old.Teams), o.departmentNames(in.Teams))
+		d.add("skills", o.skillNames(old.Skills), o.skillNames(in.Skills))
 		d.add("capacity", strconv.FormatInt(old.Capacity, 10), strconv.FormatInt(in.Capacity, 10))
 		d.add("lang", string(old.Lang), string(in.Lang))
 		roles.add("roles", o.roleNames(old.RoleIDs), o.roleNames(in.RoleIDs))
@@ -263,6 +271,7 @@ func (s *Service) EditUser(ctx context.Context, actor authz.Actor, id, version i
 type OpenWork struct {
 	Name  string // locale key of the kind
 	Count int
+	Page  string // where it can be given to others while he stays; "" nowhere, or not looked for
 }
 
 // OpenWorkOf returns the open work of a user that would have to be handed over;
@@ -285,6 +294,32 @@ func (s *Service) OpenWorkOf(ctx context.Context, q db.Querier, userID int64) ([
 		}
 	}
 	return out, nil
+}
+
+// Transferable returns the open work of a user that actor may give to others
+// while he stays, with the page where he does; nothing unless he is away, or is
+// going to be.
+func (s *Service) Transferable(ctx context.Context, actor authz.Actor, u User) (out []OpenWork, err error) {
+	if !u.Active || !u.AwayUntil.After(s.d.Clock().Now()) {
+		return nil, nil
+	}
+	for _, w := range s.works {
+		if w.OfUser == nil || w.Page == "" || !w.Pass(actor, u.ID, u.DepartmentID) {
+			continue
+		}
+		n, err := w.OfUser(ctx, s.d.Read(), u.ID)
+		if err != nil {
+			return nil, fmt.Errorf("org: open work of user %d: %w", u.ID, err)
+		}
+		if n > 0 {
+			out = append(out, OpenWork{Name: w.Name, Count: n, Page: w.page(u.ID)})
+		}
+	}
+	return out, nil
+}
+
+func (w Work) page(user int64) string {
+	return strings.ReplaceAll(w.Page, "{id}", strconv.FormatInt(user, 10))
 }
 
 // DeactivateUser ends a user's access at once: sign-ins, tokens and locks go. His
@@ -491,7 +526,7 @@ func (s *Service) Users(ctx context.Context, sc authz.Scope, f UserFilter) (User
 	}
 	for i := range p.Users {
 		if u := o.users[p.Users[i].ID]; u != nil {
-			p.Users[i].Teams, p.Users[i].RoleIDs = u.Teams, u.RoleIDs
+			p.Users[i].Teams, p.Users[i].RoleIDs, p.Users[i].Skills = u.Teams, u.RoleIDs, u.Skills
 		}
 	}
 	return p, nil

@@ -294,7 +294,7 @@ func (s *Service) Submit(ctx context.Context, visitor authz.Actor, in Request) (
 }
 
 func (s *Service) submit(ctx context.Context, a *action.Action, visitor authz.Actor, in Request, key string) (t ticket.Ticket, err error) {
-	department, err := ticket.DepartmentFor(ctx, a, in.Type, "")
+	department, err := s.tickets.DepartmentFor(ctx, a, ticket.Request{Type: in.Type, Channel: "website", Text: in.Title + "\n" + in.Description})
 	if err != nil {
 		return t, err
 	}
@@ -311,7 +311,7 @@ func (s *Service) submit(ctx context.Context, a *action.Action, visitor authz.Ac
 	visitor.Kind, visitor.ID, visitor.CustomerID, visitor.Name = authz.Customer, who.ContactID, who.CustomerID, in.Name
 	his := a.As(visitor)
 	asked := ticket.RegisterInput{Title: in.Title, Type: in.Type, Urgency: in.Urgency, Channel: "website",
-		Description: in.Description, CustomerID: who.CustomerID, ContactID: who.ContactID, DepartmentID: department, ImportKey: key}
+		Description: in.Description, CustomerID: who.CustomerID, ContactID: who.ContactID, ImportKey: key}
 	if s.complaints != nil {
 		asked.Then = s.complaints.Registered(complaint.Wish{Remedy: in.Wish, Note: in.WishNote})
 	}

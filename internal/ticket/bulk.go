@@ -262,7 +262,7 @@ type bulk struct {
 	cfg       Config
 	matrix    map[[2]string]string
 	policies  []sla.Policy
-	routes    map[[2]string]int64
+	routing   *table
 	desks     map[int64]int64 // supervisor by department
 	tickets   []any
 	ratings   []any
@@ -277,13 +277,16 @@ type bulk struct {
 }
 
 func (s *Service) newBulk(ctx context.Context, a *action.Action) (*bulk, error) {
-	b := &bulk{s: s, a: a, values: map[int64][]field.Value{}, matrix: map[[2]string]string{}, routes: map[[2]string]int64{}, desks: map[int64]int64{},
+	b := &bulk{s: s, a: a, values: map[int64][]field.Value{}, matrix: map[[2]string]string{}, desks: map[int64]int64{},
 		load: map[int64]int{}, business: map[int64]*customer.Business{}, children: map[int64]int{}, departing: map[int64]string{}}
 	var err error
 	if b.cfg, err = s.config(ctx, a); err != nil {
 		return nil, err
 	}
 	if b.policies, err = sla.Policies(ctx, a); err != nil {
+		return nil, err
+	}
+	if b.routing, err = s.table(ctx, a); err != nil {
 		return nil, err
 	}
 	rows, err := a.Query(ctx, `SELECT urgency, level, priority FROM priority_matrix`)
@@ -299,15 +302,6 @@ func (s *Service) newBulk(ctx context.Context, a *action.Action) (*bulk, error) 
 		b.matrix[[2]string{u, l}] = p
 	}
 	return b, rows.Err()
-}
-
-func (b *bulk) route(ctx context.Context, typ, class string) (id int64, err error) {
-	k := [2]string{typ, class}
-	if id = b.routes[k]; id == 0 {
-		id, err = route(ctx, b.a, typ, class)
-		b.routes[k] = id
-	}
-	return id, err
 }
 
 func (b *bulk) desk(ctx context.Context, department int64) (int64, error) {
@@ -358,9 +352,11 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 	}
 	var err error
 	if t.DepartmentID == 0 {
-		if t.DepartmentID, err = b.route(ctx, t.Type, t.Class); err != nil {
+		d, err := b.s.destination(ctx, b.a, b.routing, requestOf(&t))
+		if err != nil {
 			return err
 		}
+		t.DepartmentID = d.Department
 	}
 	desk, err := b.desk(ctx, t.DepartmentID)
 	if err != nil {

@@ -165,6 +165,7 @@ type People interface {
 func (s *Service) Equip(people People, jobs *job.Queue) {
 	s.people, s.jobs = people, jobs
 	jobs.Add(job.Worker{Kind: bulkJob, Handle: s.bulkWork})
+	jobs.Add(job.Worker{Kind: handoverJob, Handle: s.handOver})
 }
 
 const bulkColumns = `id, state, change, total, done, changed, same, refused, job_id, created_by, created_by_name, created_at, finished_at`

@@ -148,7 +148,7 @@ func (s *Service) DoIn(ctx context.Context, a *action.Action, id int64, v Verb, 
 		return Ticket{}, err
 	}
 	out := fact(old, t)
-	out.Args, out.Tell, out.Entry, out.Changes = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes
+	out.Args, out.Tell, out.Entry, out.Changes, out.Route = e.fact.Args, e.fact.Tell, e.fact.Entry, e.fact.Changes, e.fact.Route
 	if in.Rating != nil {
 		out.Stars = in.Rating.Stars
 	}
@@ -295,6 +295,11 @@ func (e *effect) apply(ctx context.Context) error {
 	case Reassign:
 		return e.assign(ctx, "reassigned")
 	case Take:
+		if tb, err := e.s.table(ctx, e.a); err != nil {
+			return err
+		} else if tb.leaving[e.a.Actor.ID] {
+			return fault.New(fault.Conflict, "handover.running")
+		}
 		e.t.AssigneeID, e.t.AssigneeName, e.t.AssignedAt = e.a.Actor.ID, e.a.Actor.Name, e.a.Now
 		return e.acknowledged(ctx, "taken")
 	case Acknowledge:
@@ -367,8 +372,12 @@ func (e *effect) assign(ctx context.Context, why string) error {
 		if err := e.s.openDepartment(ctx, e.a, dep); err != nil {
 			return err
 		}
-		var err error
-		if who, err = e.s.pick(ctx, e.a, dep, e.old.AssigneeID); err != nil {
+		tb, err := e.s.table(ctx, e.a)
+		if err != nil {
+			return err
+		}
+		e.fact.Route = &Decision{Department: dep, Given: true}
+		if who, err = e.s.pick(ctx, e.a, tb, e.fact.Route, e.old.AssigneeID, requestOf(e.t)); err != nil {
 			return err
 		}
 	}
@@ -399,6 +408,9 @@ func (e *effect) handedOver(ctx context.Context, why string) error {
 		e.t.SupervisorID = sup
 		e.fact.Args = []string{dep, dep}
 		e.fact.Tell = tell(sup)
+		if e.fact.Route != nil {
+			e.fact.Route.Supervisor = sup
+		}
 	}
 	if err := sla.Stop(ctx, e.a, e.t.ID, why, sla.Update); err != nil {
 		return err

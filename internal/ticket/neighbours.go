@@ -70,6 +70,8 @@ func (s *Service) Work() org.Work {
 			return count(ctx, q, `department_id = $1`, department)
 		},
 		HandOver: s.Handover,
+		Page:     "/desk/handover?from={id}",
+		Pass:     MayHandOver,
 	}
 }
 

@@ -47,6 +47,7 @@ type Row struct {
 	CreatedAt      time.Time
 	ActivityAt     time.Time
 	CustomerAt     time.Time
+	AssignedAt     time.Time
 	ProcessID      int64 // 0: it follows none
 	ProcessVersion int64
 	Stage          string
@@ -57,16 +58,17 @@ type Row struct {
 }
 
 const rowColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.priority, t.urgency, t.channel, t.customer_id, t.customer_name, t.customer_level, t.department_id,
-	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version, t.deferral_id, t.deferred_from`
+	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version, t.deferral_id, t.deferred_from, t.assigned_at`
 
 func scanRow(row interface{ Scan(...any) error }) (r Row, err error) {
 	var overdue int
-	var due, total, created, activity, customer, deferred int64
+	var due, total, created, activity, customer, deferred, assigned int64
 	err = row.Scan(&r.ID, &r.Number, &r.ParentID, &r.Title, &r.Type, &r.Priority, &r.Urgency, &r.Channel, &r.CustomerID, &r.CustomerName, &r.CustomerLevel, &r.DepartmentID,
-		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version, &r.DeferralID, &deferred)
+		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version, &r.DeferralID, &deferred, &assigned)
 	r.Overdue, r.DueTotal = overdue == 1, time.Duration(total)*time.Second
 	r.DeferredFrom = db.FromMicros(deferred)
 	r.DueAt, r.CreatedAt, r.ActivityAt, r.CustomerAt = db.FromMicros(due), db.FromMicros(created), db.FromMicros(activity), db.FromMicros(customer)
+	r.AssignedAt = db.FromMicros(assigned)
 	return r, err
 }
 
@@ -131,6 +133,9 @@ type Filter struct {
 	Limit      int            `json:"-"` // 0: 25
 	After      string         `json:"-"` // cursor of the page before
 
+	Escalated      bool `json:"escalated,omitempty"`      // a supervisor was called
+	Unacknowledged bool `json:"unacknowledged,omitempty"` // assigned, and not taken up
+
 	customers []int64              // found by what was typed as Text
 	conds     *customer.Conditions // Query, made ready
 	back      bool                 // against the order: what stands before After
@@ -147,6 +152,8 @@ type BuiltIn struct {
 	Unbounded bool
 	Filter    Filter
 	Perm      authz.Permission // who is offered it; "" everybody who sees tickets
+	// Hidden views are led to from elsewhere and not offered by themselves.
+	Hidden bool
 }
 
 func yes() *bool { b := true; return &b }
@@ -168,6 +175,10 @@ var BuiltIns = []BuiltIn{
 	{Key: "overdue", Group: "team", Icon: "alert", Alert: true, Filter: Filter{Open: yes(), Overdue: true}},
 	{Key: "second", Group: "team", Icon: "refresh", Filter: Filter{Open: yes(), Second: true}},
 	{Key: "complaints", Group: "team", Icon: "flag", Filter: Filter{Open: yes(), Type: "complaint"}},
+	{Key: "escalated", Hidden: true, Group: "team", Icon: "flag", Filter: Filter{Open: yes(), Escalated: true}},
+	{Key: "unacknowledged", Hidden: true, Group: "team", Icon: "hourglass", Filter: Filter{Open: yes(), Unacknowledged: true}},
+	{Key: "soon", Hidden: true, Group: "team", Icon: "clock", Filter: Filter{Open: yes(), DueWithin: SoonMinutes}},
+	{Key: "waiting", Hidden: true, Group: "team", Icon: "message", Filter: Filter{States: []State{WaitingCustomer}}},
 	{Key: "finished", Unbounded: true, Group: "team", Icon: "archive", Filter: Filter{Open: no(), Sort: ByActivity}},
 	{Key: "all", Unbounded: true, Group: "team", Icon: "ticket", Filter: Filter{Sort: ByActivity}},
 }
@@ -201,7 +212,7 @@ func (f Filter) merge() Filter {
 		out.Open = v.Open
 	}
 	for _, b := range []struct{ dst, src *bool }{{&out.Mine, &v.Mine}, {&out.Unassigned, &v.Unassigned}, {&out.Desk, &v.Desk}, {&out.Created, &v.Created},
-		{&out.Watched, &v.Watched}, {&out.Overdue, &v.Overdue}, {&out.Second, &v.Second}, {&out.Snoozed, &v.Snoozed}} {
+		{&out.Watched, &v.Watched}, {&out.Overdue, &v.Overdue}, {&out.Second, &v.Second}, {&out.Escalated, &v.Escalated}, {&out.Unacknowledged, &v.Unacknowledged}, {&out.Snoozed, &v.Snoozed}} {
 		*b.dst = *b.dst || *b.src
 	}
 	if out.Type == "" {
@@ -230,7 +241,7 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 		onlyOpen = onlyOpen && s.Open()
 	}
 	switch {
-	case f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.Desk || onlyOpen:
+	case f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.Desk || f.Escalated || f.Unacknowledged || onlyOpen:
 		and("t.is_open = 1")
 	case f.Open != nil:
 		and("t.is_open = 0")
@@ -301,6 +312,12 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 	}
 	if f.Unanswered {
 		and("t.customer_at > 0")
+	}
+	if f.Escalated {
+		and("t.escalation > 0")
+	}
+	if f.Unacknowledged {
+		and("t.state = 'pending' AND t.assigned_at > 0")
 	}
 	if f.From != 0 {
 		and("t.created_at >= " + a.Add(f.From))
@@ -646,6 +663,25 @@ func (s *Service) Counts(ctx context.Context, sc authz.Scope, fs []Filter) ([]in
 		return nil, fmt.Errorf("ticket: counts: %w", err)
 	}
 	return out, nil
+}
+
+// Some returns those of the tickets ids that sc reaches, by id.
+func (s *Service) Some(ctx context.Context, sc authz.Scope, ids []int64) ([]Ticket, error) {
+	var a db.Args
+	rows, err := s.DB().Read().Query(ctx, "SELECT "+ticketColumns+" FROM tickets t WHERE t.id IN ("+a.AddInts(ids)+") AND "+sc.Where(&a, scopeColumns)+" ORDER BY t.id", a.Values...)
+	if err != nil {
+		return nil, fmt.Errorf("ticket: some: %w", err)
+	}
+	defer rows.Close()
+	var out []Ticket
+	for rows.Next() {
+		t, err := scanTicket(rows)
+		if err != nil {
+			return nil, fmt.Errorf("ticket: some: %w", err)
+		}
+		out = append(out, t)
+	}
+	return out, rows.Err()
 }
 
 // Beside returns the numbers of the tickets before and behind t in the list of

@@ -623,7 +623,7 @@ func (s *Service) Handover(ctx context.Context, a *action.Action, from, to int64
 		}
 		f := fact(old, t)
 		f.Args, f.Tell = []string{old.AssigneeName, p.Name}, tell(p.ID)
-		if err := s.note(ctx, a, "ticket.handed_over", t, f, ""); err != nil {
+		if err := s.note(ctx, a, EventHandedOver, t, f, ""); err != nil {
 			return 0, err
 		}
 	}

@@ -151,10 +151,21 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	} else if blank(in.PriorityReason) {
 		return t, fault.Invalidf("ticket.need_priority_reason").Field("priority_reason", "ticket.need_priority_reason")
 	}
-	if in.DepartmentID == 0 && in.AssigneeID == 0 {
-		if in.DepartmentID, err = route(ctx, a, in.Type, in.Class); err != nil {
+	req := Request{Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Channel: in.Channel, Level: string(party.Level), Text: in.Title + "\n" + in.Description,
+		CustomerID: party.ID, OwnerID: party.OwnerID}
+	var tb *table
+	var way *Decision
+	if in.AssigneeID == 0 {
+		if tb, err = s.table(ctx, a); err != nil {
 			return t, err
 		}
+		way = &Decision{Department: in.DepartmentID, Given: in.DepartmentID != 0}
+	}
+	if in.DepartmentID == 0 && in.AssigneeID == 0 {
+		if *way, err = s.destination(ctx, a, tb, req); err != nil {
+			return t, err
+		}
+		in.DepartmentID = way.Department
 	} else if in.DepartmentID != 0 {
 		if err := s.openDepartment(ctx, a, in.DepartmentID); err != nil {
 			return t, err
@@ -185,7 +196,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			return t, err
 		}
 		who, t.DepartmentID = p.assignee, p.department
-	} else if who, err = s.pick(ctx, a, t.DepartmentID, 0); err != nil {
+	} else if who, err = s.pick(ctx, a, tb, way, 0, req); err != nil {
 		return t, err
 	}
 	t.AssigneeID, t.AssigneeName = who.ID, who.Name
@@ -196,7 +207,12 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		if t.SupervisorID, err = s.supervisor(ctx, a, t.DepartmentID); err != nil {
 			return t, err
 		}
-		told = tell(t.SupervisorID)
+		if way != nil {
+			way.Supervisor = t.SupervisorID
+		}
+		if told = tell(t.SupervisorID); way != nil && way.pulled() {
+			told = nil // it waits in the queue for whoever takes it; its clock speaks up when nobody does
+		}
 	}
 	if t.Number, err = s.nextNumber(ctx, a.Tx, cfg.NumberTemplate); err != nil {
 		return t, err
@@ -274,7 +290,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	}
 	f := fact(Ticket{State: ""}, t)
 	f.Was, f.Automated = 0, in.Automated
-	f.Tell = told
+	f.Tell, f.Route = told, way
 	dep, err := s.departmentName(ctx, a, t.DepartmentID)
 	if err != nil {
 		return t, err
@@ -321,11 +337,6 @@ func exists(ctx context.Context, q db.Querier, table string, id int64) (bool, er
 // form sent twice, or an import begun again, finds what it made the first time.
 func ByKey(ctx context.Context, q db.Querier, key string) (Ticket, error) {
 	return get(ctx, q, authz.For(authz.System(""), PermView), "t.import_key", key, "")
-}
-
-// DepartmentFor returns the department a request of that type and class goes to.
-func DepartmentFor(ctx context.Context, q db.Querier, typ, class string) (int64, error) {
-	return route(ctx, q, typ, class)
 }
 
 // CustomerWrites takes a message of the customer, from his link or any other

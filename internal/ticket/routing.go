@@ -2,8 +2,6 @@ package ticket
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"bihuan/internal/action"
@@ -66,49 +64,6 @@ func defaultPriority(urgency, level string) string {
 		return "medium"
 	}
 	return "low"
-}
-
-// route returns the department a request goes to: the most particular row
-// wins; without any, the first active department.
-func route(ctx context.Context, q db.Querier, typ, class string) (department int64, err error) {
-	err = q.QueryRow(ctx, `
-		SELECT r.department_id
-		FROM   routes r JOIN departments d ON d.id = r.department_id AND d.active = 1
-		WHERE  r.type IN ($1, '') AND r.class IN ($2, '')
-		ORDER BY (CASE WHEN r.type <> '' THEN 2 ELSE 0 END) + (CASE WHEN r.class <> '' THEN 1 ELSE 0 END) DESC, r.id
-		LIMIT 1`, typ, class).Scan(&department)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = q.QueryRow(ctx, `SELECT id FROM departments WHERE active = 1 ORDER BY (CASE WHEN parent_id IS NULL THEN 1 ELSE 0 END), position, id LIMIT 1`).Scan(&department)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ticket: route: %w", err)
-	}
-	return department, nil
-}
-
-// pick returns the least loaded person of the department who is on duty, may
-// handle tickets and is below his capacity; the zero assignee when there is
-// nobody. except has just given it back, or had it before.
-func (s *Service) pick(ctx context.Context, a *action.Action, department, except int64) (assignee, error) {
-	cs, err := s.org.OnDuty(ctx, a, department, PermHandle)
-	if err != nil || len(cs) == 0 {
-		return assignee{}, err
-	}
-	ids := make([]int64, len(cs))
-	for i, c := range cs {
-		ids[i] = c.ID
-	}
-	load, err := Load(ctx, a, ids)
-	if err != nil {
-		return assignee{}, err
-	}
-	best, least := assignee{}, int64(1<<62)
-	for _, c := range cs {
-		if n := load[c.ID]; c.ID != except && n < c.Capacity && n < least {
-			best, least = assignee{c.ID, c.Name}, n
-		}
-	}
-	return best, nil
 }
 
 // Load returns how many open tickets each of users has.
@@ -174,12 +129,19 @@ func (s *Service) fit(ctx context.Context, a *action.Action, user, wanted, own i
 	bad := func(key string, args ...any) (placed, error) {
 		return placed{}, fault.Invalidf(key, args...).Field("assignee", key, args...)
 	}
+	tb, err := s.table(ctx, a) // first: whoever hands a colleague's work over waits for us, or we see it
+	if err != nil {
+		return placed{}, err
+	}
 	p, ok, err := s.org.Person(ctx, a, user)
 	if err != nil {
 		return placed{}, err
 	}
 	if !ok || !p.Active {
 		return bad("ticket.assignee.unknown")
+	}
+	if tb.leaving[user] {
+		return bad("ticket.assignee.leaving", p.Name)
 	}
 	dep := wanted
 	if dep == 0 {
@@ -253,16 +215,20 @@ func Seed(ctx context.Context, a *action.Action, departments map[string]int64) e
 			}
 		}
 	}
-	for _, r := range []struct{ typ, class, department string }{
-		{"", "", "客服部"}, {"consultation", "", "客服部"}, {"complaint", "", "客服部"}, {"after_sales", "", "售后部"}, {"", "problem", "技术支持部"}, {"", "support", "售后部"},
+	// What the class says comes before the rest; more particular rules are the company's.
+	for i, r := range []struct{ conditions, department string }{
+		{`{"types":["consultation"]}`, "客服部"}, {`{"types":["complaint"]}`, "客服部"}, {`{"types":["after_sales"]}`, "售后部"}, {`{"classes":["problem"]}`, "技术支持部"}, {`{"classes":["support"]}`, "售后部"}, {`{}`, "客服部"},
 	} {
 		dep, ok := departments[r.department]
 		if !ok {
 			continue
 		}
-		if _, err := a.Exec(ctx, `INSERT INTO routes (type, class, department_id) VALUES ($1, $2, $3)`, r.typ, r.class, dep); err != nil {
+		if _, err := a.Exec(ctx, `INSERT INTO routing_rules (position, conditions, department_id) VALUES ($1, $2, $3)`, i+1, r.conditions, dep); err != nil {
 			return fmt.Errorf("ticket: seed routes: %w", err)
 		}
+	}
+	if _, err := a.Exec(ctx, `UPDATE counters SET n = n + 1 WHERE name = $1`, routingVersion); err != nil {
+		return fmt.Errorf("ticket: seed routes: %w", err)
 	}
 	a.Nothing()
 	return nil

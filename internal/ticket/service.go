@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bihuan/internal/action"
@@ -36,6 +37,7 @@ type Service struct {
 	hooks     hooks
 	people    People     // who asked for long work: see Equip
 	jobs      *job.Queue // nil: everything is done at once
+	routes    atomic.Pointer[table]
 }
 
 // New returns the service and takes over the firing of clocks.
@@ -337,6 +339,8 @@ type Fact struct {
 	// Automated says that a program sent what was registered: nobody answers it
 	// automatically.
 	Automated bool `json:"automated,omitempty"`
+	// Route is how routing came to department and person; nil when they were named.
+	Route *Decision `json:"route,omitempty"`
 }
 
 // fact describes t after a change; old is it before.

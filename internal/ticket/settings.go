@@ -85,86 +85,6 @@ func (s *Service) SetMatrix(ctx context.Context, actor authz.Actor, m Matrix) er
 	})
 }
 
-// Route sends requests of a type and class ("" is any) to a department (TKT-5).
-type Route struct {
-	ID           int64
-	Type, Class  string
-	DepartmentID int64
-}
-
-// Routes returns the routes, the most particular first.
-func Routes(ctx context.Context, q db.Querier) ([]Route, error) {
-	rows, err := q.Query(ctx, `SELECT id, type, class, department_id FROM routes
-		ORDER BY (CASE WHEN type <> '' THEN 2 ELSE 0 END) + (CASE WHEN class <> '' THEN 1 ELSE 0 END) DESC, id`)
-	if err != nil {
-		return nil, fmt.Errorf("ticket: routes: %w", err)
-	}
-	defer rows.Close()
-	var out []Route
-	for rows.Next() {
-		var r Route
-		if err := rows.Scan(&r.ID, &r.Type, &r.Class, &r.DepartmentID); err != nil {
-			return nil, fmt.Errorf("ticket: routes: %w", err)
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
-}
-
-// SetRoute stores the route for a type and class; department 0 removes it.
-func (s *Service) SetRoute(ctx context.Context, actor authz.Actor, r Route) error {
-	return s.configure(ctx, actor, "ticket.set_route", "ticket.route_changed", 0, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
-		e := fault.Invalidf("ticket.invalid")
-		if r.Type != "" && !slices.Contains(Types, r.Type) {
-			e.Field("type", "ticket.need_choice")
-		}
-		if r.Class != "" && !slices.Contains(Classes, r.Class) {
-			e.Field("class", "ticket.need_choice")
-		}
-		var was string
-		all, err := Routes(ctx, a)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range all {
-			if o.Type == r.Type && o.Class == r.Class {
-				if was, err = s.departmentName(ctx, a, o.DepartmentID); err != nil {
-					return nil, err
-				}
-			}
-		}
-		now := ""
-		if r.DepartmentID != 0 {
-			d, ok, err := s.org.Department(ctx, a, r.DepartmentID)
-			if err != nil {
-				return nil, err
-			}
-			if !ok || !d.Active {
-				e.Field("department", "ticket.department_unknown")
-			}
-			now = d.Name
-		}
-		if err := e.OrNil(); err != nil {
-			return nil, err
-		}
-		if now == "" {
-			if r.Type == "" && r.Class == "" {
-				return nil, fault.New(fault.Conflict, "ticket.route_last")
-			}
-			_, err = a.Exec(ctx, `DELETE FROM routes WHERE type = $1 AND class = $2`, r.Type, r.Class)
-		} else {
-			_, err = a.Exec(ctx, `INSERT INTO routes (type, class, department_id) VALUES ($1, $2, $3) ON CONFLICT (type, class) DO UPDATE SET department_id = excluded.department_id`, r.Type, r.Class, r.DepartmentID)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("ticket: route: %w", err)
-		}
-		if was == now {
-			return nil, nil
-		}
-		return []event.Change{{Field: "route " + r.Type + "/" + r.Class, Old: was, New: now}}, nil
-	})
-}
-
 // AllCategories returns the categories with the inactive ones, parents before
 // children.
 func AllCategories(ctx context.Context, q db.Querier) (out []Category, active map[int64]bool, err error) {
@@ -194,6 +114,9 @@ func (s *Service) SetCategory(ctx context.Context, actor authz.Actor, c Category
 		c.Name = strings.TrimSpace(c.Name)
 		if n := len([]rune(c.Name)); n == 0 || n > 40 {
 			return nil, fault.Invalidf("ticket.category_name").Field("name", "ticket.category_name")
+		}
+		if err := s.touchRouting(ctx, a); err != nil { // it knows which lies below which
+			return nil, err
 		}
 		all, on, err := AllCategories(ctx, a)
 		if err != nil {

@@ -2,6 +2,7 @@ package orgui
 
 import (
 	"net/http"
+	"slices"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/i18n"
@@ -40,6 +41,8 @@ type userView struct {
 	Action         string
 	Departments    []ui.Option
 	AllTeams       []ui.Option
+	AllSkills      []ui.Option
+	Skills         []string
 	Roles          []ui.Option
 	Langs          []ui.Option
 	Presence       *web.Form
@@ -47,6 +50,7 @@ type userView struct {
 	People         []ui.Option
 	Leave          *web.Form
 	Work           []org.OpenWork
+	HandOver       []org.OpenWork // while he is away
 	Moments        []moment
 }
 
@@ -60,8 +64,8 @@ var (
 	usersPage = ui.NewPage[usersView](files, "users.html").Sample(usersView{Manage: true, Rows: []userRow{
 		{User: org.User{ID: 1, Name: "n", Login: "l", Active: true, Availability: org.Online}, Department: "d", Roles: []string{"r"}, Locked: true, Away: true}, {}}, Pager: ui.Pager{Next: "/x", Prev: "/y"}})
 	userPage = ui.NewPage[userView](files, "user.html", "moments.html").Sample(
-		userView{Manage: true, User: org.User{ID: 1, Active: true}, Locked: true, Work: []org.OpenWork{{Name: "common.yes", Count: 3}}, Moments: []moment{aMoment}},
-		userView{Manage: true, User: org.User{ID: 1}}, userView{User: org.User{ID: 1, Active: true}, Self: true, Teams: []string{"t"}, RoleNames: []string{"r"}}, userView{Manage: true})
+		userView{Manage: true, User: org.User{ID: 1, Active: true}, Locked: true, Work: []org.OpenWork{{Name: "common.yes", Count: 3}}, HandOver: []org.OpenWork{{Name: "common.yes", Count: 3, Page: "/x"}}, Moments: []moment{aMoment}},
+		userView{Manage: true, User: org.User{ID: 1}}, userView{User: org.User{ID: 1, Active: true}, Self: true, Teams: []string{"t"}, Skills: []string{"k"}, RoleNames: []string{"r"}}, userView{Manage: true})
 	secretPage = ui.NewPage[secretView](files, "secret.html").Sample(secretView{Name: "n", Login: "l", Password: "p", Heading: "h", User: 1})
 )
 
@@ -147,6 +151,16 @@ func (p *pages) userView(r *web.Request, u org.User, f *web.Form) (v userView, e
 		}
 		v.Moments = moments(r, read(evs))
 	}
+	skills, err := p.org.Skills(r.Context(), nil)
+	if err != nil {
+		return v, err
+	}
+	for _, k := range skills {
+		v.AllSkills = append(v.AllSkills, ui.Option{Value: id(k.ID), Label: k.Name})
+		if slices.Contains(u.Skills, k.ID) {
+			v.Skills = append(v.Skills, k.Name)
+		}
+	}
 	if !v.Manage {
 		return v, nil
 	}
@@ -176,6 +190,9 @@ func (p *pages) userView(r *web.Request, u org.User, f *web.Form) (v userView, e
 		}
 	}
 	if u.Active {
+		if v.HandOver, err = p.org.Transferable(r.Context(), r.Actor, u); err != nil {
+			return v, err
+		}
 		v.Work, err = p.org.OpenWorkOf(r.Context(), nil, u.ID)
 	}
 	return v, err
@@ -190,7 +207,7 @@ func trimIndent(s string) string {
 
 func readUser(f *web.Form) org.UserInput {
 	return org.UserInput{Login: f.String("login"), Name: f.String("name"), Email: f.String("email"), Phone: f.String("phone"), DepartmentID: f.ID("department"),
-		Teams: f.IDs("teams"), RoleIDs: f.IDs("roles"), Capacity: f.Int64("capacity"), Lang: i18n.Lang(f.Get("lang"))}
+		Teams: f.IDs("teams"), RoleIDs: f.IDs("roles"), Skills: f.IDs("skills"), Capacity: f.Int64("capacity"), Lang: i18n.Lang(f.Get("lang"))}
 }
 
 func (p *pages) newUser(w http.ResponseWriter, r *web.Request) error {
@@ -245,6 +262,9 @@ func userForm(r *web.Request, u org.User) *web.Form {
 	}
 	for _, x := range u.RoleIDs {
 		f.Values.Add("roles", id(x))
+	}
+	for _, x := range u.Skills {
+		f.Values.Add("skills", id(x))
 	}
 	return f
 }

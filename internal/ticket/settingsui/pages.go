@@ -5,6 +5,7 @@ package settingsui
 
 import (
 	"embed"
+	"html/template"
 	"net/http"
 	"strconv"
 	"time"
@@ -33,10 +34,6 @@ type (
 		Urgency string
 		Cells   []cell
 	}
-	routeRow struct {
-		Type, Class, Department string
-		Last                    bool // catches everything, stays
-	}
 	policyRow struct {
 		ID      int64
 		Name    string
@@ -55,20 +52,15 @@ type (
 		Active bool
 	}
 	overview struct {
-		Matrix      []matrixRow
-		Levels      []string
-		Routes      []routeRow
-		RouteForm   *web.Form
-		Types       []ui.Option
-		Classes     []ui.Option
-		Departments []ui.Option
-		Policies    []policyRow
-		Categories  []categoryRow
-		Parents     []ui.Option
-		Category    *web.Form
-		Config      *web.Form
-		Templates   *web.Form
-		Purposes    []kind
+		Matrix     []matrixRow
+		Levels     []string
+		Policies   []policyRow
+		Categories []categoryRow
+		Parents    []ui.Option
+		Category   *web.Form
+		Config     *web.Form
+		Templates  *web.Form
+		Purposes   []kind
 	}
 	policyView struct {
 		Form      *web.Form
@@ -87,25 +79,37 @@ var samplePolicy = policyView{Form: &web.Form{}, ID: 1, Kinds: []kind{{"first_re
 var (
 	overviewPage = ui.NewPage[overview](files, "overview.html").Sample(overview{
 		Matrix: []matrixRow{{"urgent", []cell{{"urgent.vip", "vip", []choice{{"urgent", true}}}}}}, Levels: []string{"vip"},
-		Routes: []routeRow{{Type: "complaint", Department: "A"}, {Department: "B", Last: true}}, RouteForm: &web.Form{}, Category: &web.Form{}, Config: &web.Form{}, Templates: &web.Form{}, Purposes: []kind{{"reply", "ticket.purpose.reply"}},
+		Category: &web.Form{}, Config: &web.Form{}, Templates: &web.Form{}, Purposes: []kind{{"reply", "ticket.purpose.reply"}},
 		Policies:   []policyRow{{ID: 1, Name: "A", Urgency: "urgent", Type: "complaint", Targets: []target{{"first_response", time.Hour}}}},
 		Categories: []categoryRow{{ID: 1, Name: "A", Active: true}, {ID: 2, Name: "B", Child: true}},
 	})
 	policyPage = ui.NewPage[policyView](files, "policy.html").Sample(samplePolicy, policyView{Form: &web.Form{}, New: true})
 )
 
+// Explain draws a decision of routing, as the tickets' pages do.
+type Explain func(r *web.Request, d ticket.Decision) (template.HTML, error)
+
 type pages struct {
 	tickets *ticket.Service
 	org     *org.Service
+	explain Explain
 }
 
 // Routes of the settings.
-func Routes(rt *web.Router, t *ticket.Service, o *org.Service) {
-	p := &pages{t, o}
+func Routes(rt *web.Router, t *ticket.Service, o *org.Service, e Explain) {
+	p := &pages{t, o, e}
 	rt.Handle("GET  /admin/tickets", ticket.PermConfigure, p.overview)
 	rt.Handle("POST /admin/tickets/matrix", ticket.PermConfigure, p.setMatrix)
-	rt.Handle("POST /admin/tickets/routes", ticket.PermConfigure, p.setRoute)
-	rt.Handle("POST /admin/tickets/routes/removal", ticket.PermConfigure, p.removeRoute)
+	rt.Handle("GET  /admin/tickets/routing", ticket.PermConfigure, p.routing)
+	rt.Handle("GET  /admin/tickets/routing/rules/{id}", ticket.PermConfigure, p.rule)
+	rt.Handle("POST /admin/tickets/routing/rules/{id}", ticket.PermConfigure, p.saveRule)
+	rt.Handle("POST /admin/tickets/routing/rules/{id}/position", ticket.PermConfigure, p.moveRule)
+	rt.Handle("POST /admin/tickets/routing/rules/{id}/removal", ticket.PermConfigure, p.removeRule)
+	rt.Handle("GET  /admin/tickets/routing/departments/{id}", ticket.PermConfigure, p.chain)
+	rt.Handle("POST /admin/tickets/routing/departments/{id}", ticket.PermConfigure, p.setChain)
+	rt.Handle("GET  /admin/tickets/routing/skills/{id}", ticket.PermConfigure, p.skill)
+	rt.Handle("POST /admin/tickets/routing/skills/{id}", ticket.PermConfigure, p.saveSkill)
+	rt.Handle("POST /admin/tickets/routing/skills/{id}/removal", ticket.PermConfigure, p.removeSkill)
 	rt.Handle("POST /admin/tickets/categories", ticket.PermConfigure, p.addCategory)
 	rt.Handle("POST /admin/tickets/categories/{id}", ticket.PermConfigure, p.setCategory)
 	rt.Handle("POST /admin/tickets/config", ticket.PermConfigure, p.setConfig)
@@ -139,7 +143,7 @@ func options(r *web.Request, prefix string, codes []string) []ui.Option {
 }
 
 // view loads the page; the forms given keep what was typed.
-func (p *pages) view(r *web.Request, route, category, config, templates *web.Form) (v overview, err error) {
+func (p *pages) view(r *web.Request, category, config, templates *web.Form) (v overview, err error) {
 	ctx, q := r.Context(), p.tickets.DB().Read()
 	m, err := ticket.PriorityMatrix(ctx, q)
 	if err != nil {
@@ -156,23 +160,6 @@ func (p *pages) view(r *web.Request, route, category, config, templates *web.For
 			row.Cells = append(row.Cells, c)
 		}
 		v.Matrix = append(v.Matrix, row)
-	}
-	rs, err := ticket.Routes(ctx, q)
-	if err != nil {
-		return v, err
-	}
-	for _, x := range rs {
-		v.Routes = append(v.Routes, routeRow{x.Type, x.Class, p.org.DepartmentName(ctx, x.DepartmentID), x.Type == "" && x.Class == ""})
-	}
-	v.Types, v.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
-	nodes, err := p.org.Tree(ctx)
-	if err != nil {
-		return v, err
-	}
-	for _, n := range nodes {
-		if n.Active {
-			v.Departments = append(v.Departments, ui.Option{Value: strconv.FormatInt(n.ID, 10), Label: n.Name})
-		}
 	}
 	ps, err := sla.Policies(ctx, q)
 	if err != nil {
@@ -194,9 +181,6 @@ func (p *pages) view(r *web.Request, route, category, config, templates *web.For
 		if c.ParentID == 0 {
 			v.Parents = append(v.Parents, ui.Option{Value: strconv.FormatInt(c.ID, 10), Label: c.Name})
 		}
-	}
-	if v.RouteForm = route; route == nil {
-		v.RouteForm = r.Blank()
 	}
 	if v.Category = category; category == nil {
 		v.Category = r.Blank()
@@ -232,7 +216,7 @@ func (p *pages) setTemplates(w http.ResponseWriter, r *web.Request) error {
 		ts[x] = f.String(x)
 	}
 	if err := p.tickets.SetTemplates(r.Context(), r.Actor, ts); err != nil {
-		v, verr := p.view(r, nil, nil, nil, f)
+		v, verr := p.view(r, nil, nil, f)
 		if verr != nil {
 			return verr
 		}
@@ -242,7 +226,7 @@ func (p *pages) setTemplates(w http.ResponseWriter, r *web.Request) error {
 }
 
 func (p *pages) overview(w http.ResponseWriter, r *web.Request) error {
-	v, err := p.view(r, nil, nil, nil, nil)
+	v, err := p.view(r, nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -269,39 +253,11 @@ func (p *pages) setMatrix(w http.ResponseWriter, r *web.Request) error {
 	return p.done(w, r)
 }
 
-func (p *pages) setRoute(w http.ResponseWriter, r *web.Request) error {
-	f := r.Input()
-	in := ticket.Route{Type: f.String("type"), Class: f.String("class"), DepartmentID: f.ID("department")}
-	if in.DepartmentID == 0 {
-		f.Fail("department", "ticket.need_department_route")
-	}
-	err := f.Err()
-	if err == nil {
-		err = p.tickets.SetRoute(r.Context(), r.Actor, in)
-	}
-	if err != nil {
-		v, verr := p.view(r, f, nil, nil, nil)
-		if verr != nil {
-			return verr
-		}
-		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
-	}
-	return p.done(w, r)
-}
-
-func (p *pages) removeRoute(w http.ResponseWriter, r *web.Request) error {
-	f := r.Input()
-	if err := p.tickets.SetRoute(r.Context(), r.Actor, ticket.Route{Type: f.String("type"), Class: f.String("class")}); err != nil {
-		return err
-	}
-	return p.done(w, r)
-}
-
 func (p *pages) addCategory(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	err := p.tickets.SetCategory(r.Context(), r.Actor, ticket.Category{ParentID: f.ID("parent"), Name: f.String("name")}, true)
 	if err != nil {
-		v, verr := p.view(r, nil, f, nil, nil)
+		v, verr := p.view(r, f, nil, nil)
 		if verr != nil {
 			return verr
 		}
@@ -331,7 +287,7 @@ func (p *pages) setConfig(w http.ResponseWriter, r *web.Request) error {
 		err = p.tickets.SetConfig(r.Context(), r.Actor, c)
 	}
 	if err != nil {
-		v, verr := p.view(r, nil, nil, f, nil)
+		v, verr := p.view(r, nil, f, nil)
 		if verr != nil {
 			return verr
 		}

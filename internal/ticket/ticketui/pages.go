@@ -32,7 +32,7 @@ import (
 //go:embed *.html *.css *.js
 var files embed.FS
 
-var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js")
+var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js", "supervise.js")
 
 // assets are those of the workspace.
 var assets = []string{"ticketui.css", "together.css", "desk.css", "ticketui.js"}
@@ -63,6 +63,7 @@ type Rooms struct {
 	Canned func(actor authz.Actor) bool
 	// StageName names a stage of a version of a process; nil: as it was stored.
 	StageName func(ctx context.Context, l i18n.Lang, version int64, code string) string
+	Blocks    []func(r *web.Request) (*DeskBlock, error) // on the supervisor's desk; nil: nothing to show there
 }
 
 // NewPart is what another room asks for in the form that registers a request.
@@ -102,6 +103,8 @@ type pages struct {
 // needs depends on the verb and on who the person is to the ticket, and the
 // room's table decides.
 func Routes(rt *web.Router, rooms Rooms) {
+	rooms.Panels = append([]Panel{whyPanel}, rooms.Panels...)
+	rooms.Menu = append([]MenuEntry{{Href: "/tickets/{number}/nudge", Icon: "bell", LabelKey: "ticket.nudge", Offered: rooms.Tickets.CanNudge}}, rooms.Menu...)
 	p := &pages{Rooms: rooms}
 	upload := web.MaxBody(rooms.Files.MaxBytes() + 1<<20)
 	rt.Handle("GET  /tickets", ticket.PermView, p.list)
@@ -128,6 +131,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/shared/{id}", ticket.PermNote, p.editShared, upload)
 	rt.Handle("GET  /tickets/{number}/moves/{verb}", ticket.PermView, p.showMove)
 	rt.Handle("POST /tickets/{number}/moves/{verb}", ticket.PermView, p.move, upload)
+	rt.Handle("GET  /tickets/{number}/routing", ticket.PermView, p.showWhy)
 	rt.Handle("GET  /tickets/{number}/edit", ticket.PermEdit, p.showEdit)
 	rt.Handle("POST /tickets/{number}/edit", ticket.PermEdit, p.edit)
 	rt.Handle("POST /tickets/{number}/told", ticket.PermNote, p.told)
@@ -135,7 +139,14 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/contacts/{contact}/values", customer.PermReveal, p.reveal)
 	p.deskRoutes(rt)
 	p.togetherRoutes(rt)
+	rt.Handle("GET  /tickets/{number}/nudge", ticket.PermView, p.showNudge)
+	rt.Handle("POST /tickets/{number}/nudge", ticket.PermView, p.nudge)
 	rt.Handle("GET  /desk", ticket.PermSupervise, p.desk)
+	rt.Handle("GET  /desk/assignment", ticket.PermAssign, p.showGive)
+	rt.Handle("POST /desk/assignment", ticket.PermAssign, p.give)
+	rt.Handle("GET  /desk/handover", ticket.PermPassOn, p.showHandover)
+	rt.Handle("POST /desk/handovers", ticket.PermPassOn, p.handOver)
+	rt.Handle("GET  /desk/handovers/{id}", ticket.PermView, p.showHandoverState)
 	rt.Handle("POST /files", ticket.PermNote, p.upload, upload, web.JSON())
 	rt.Handle("GET  /files/{id}", web.SignedIn, p.download, web.Slow(10*time.Minute))
 }

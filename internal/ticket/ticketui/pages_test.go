@@ -260,7 +260,7 @@ func TestMoves(t *testing.T) {
 		s.post(t, "kefu", at+"confirm", htmx, "stars", "2").want(409, "3 星及以下", "!<html")
 		s.post(t, "kefu", at+"dispute", nil, "unsolved", "1", "comment", "又坏了").want(303)
 		s.get(t, "zhuguan", "/tickets/"+x.Number).want(200, "第 2 次处理", "客户不满意，进入二次处理", "未解决", "又坏了")
-		s.get(t, "zhuguan", "/desk").want(200, "二次处理，待重新分派", x.Number)
+		s.get(t, "zhuguan", "/desk").want(200, "没有升级的工单", x.Number)
 		s.get(t, "zhuguan", at+"assign").want(200, "林晓雯（在岗，")
 		s.post(t, "zhuguan", at+"assign", htmx, "tlkinds", "").want(422, "请选择处理人或部门")
 		s.post(t, "zhuguan", at+"assign", nil, "assignee", fmt.Sprint(s.User["kefu"])).want(303)
@@ -457,11 +457,11 @@ func TestDesk(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		s.get(t, "kefu", "/desk").want(403)
 		secret := s.foreign()
-		s.get(t, "zhuguan", "/desk").want(200, "没有等待重新分派的工单", "团队负载", "林晓雯", "!赵立", "!"+secret.Title)
+		s.get(t, "zhuguan", "/desk").want(200, "没有二次处理的工单", "团队负载", "林晓雯", "!赵立", "!"+secret.Title)
 		x := s.Register()
 		s.Clock.Advance(3 * 3600e9)
 		s.Sweep()
-		s.get(t, "zhuguan", "/desk", htmx...).want(200, "超时未受理，已升级", x.Number, "升级 1 级", `id="desk"`, "!<html")
+		s.get(t, "zhuguan", "/desk", htmx...).want(200, "已升级给主管", x.Number, "升级 1 级", `id="desk"`, "!<html")
 	})
 }
 

@@ -377,7 +377,7 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 		}
 	}
 	for _, v := range ticket.BuiltIns {
-		if v.Perm != "" && !r.Actor.Can(v.Perm) {
+		if v.Perm != "" && !r.Actor.Can(v.Perm) || v.Hidden && v.Key != s.view {
 			continue
 		}
 		k := url.Values{}

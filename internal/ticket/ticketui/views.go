@@ -26,8 +26,9 @@ var (
 		newView{CanNew: true, CanFind: true, Follows: "x", Known: &customer.Customer{Name: "x", Level: customer.VIP}, Open: []ticket.Brief{{Number: "TASK1", Title: "x", State: ticket.Pending}}, Contacts: []ui.Option{{Value: "1", Label: "x"}},
 			Matches: []customer.Match{{Customer: customer.Ref{ID: 1, Name: "x"}, Matched: []string{"phone"}}, {Department: "x", Matched: []string{"uscc"}}}, Uploads: []uploaded{{1, "x"}}})
 	deskPage = ui.NewPage[deskView](files, "desk.html").Sample(
-		deskView{Sections: []deskSection{{Key: "second", Icon: "refresh", Rows: []ticket.Row{sampleRow}, More: "/x", Alert: true}, {Key: "escalated", Icon: "flag"}, {Key: "unassigned", Icon: "inbox"}, {Key: "overdue", Icon: "alert"}},
-			Team: []mate{{ID: 1, Name: "x", Duty: "away", Open: 1, Capacity: 2, Pct: 50, Href: "/x"}}})
+		deskView{Sections: []deskSection{{Key: "second", Icon: "refresh", Rows: []deskRow{{Row: sampleRow, Give: true, Nudge: true, Age: sampleTime}, {Row: sampleRow}}, Count: "2", All: "/x", Alert: true}, {Key: "escalated", Icon: "flag"}, {Key: "unassigned", Icon: "inbox"}, {Key: "overdue", Icon: "alert"}, {Key: "soon", Icon: "clock"}, {Key: "unacknowledged", Icon: "hourglass"}},
+			Blocks: []DeskBlock{{ID: "a", Icon: "stamp", Title: "t", Count: "1", All: "/x", Alert: true, Rows: []DeskLine{{ID: "1", Href: "/x", Title: "t", Note: "n", At: sampleTime}}}, {ID: "b", Icon: "stamp", Title: "t", None: "n"}}, Drag: true, Says: "s",
+			Teams: []team{{Department: "d", Open: 3, People: []mate{{ID: 1, Name: "x", Duty: "away", Open: 1, Capacity: 2, Pct: 50, Overdue: 1, Soon: 1, Waiting: 1, Hand: true}, {Duty: "online"}}}}}, deskView{Teams: []team{{Department: "d"}}, Unverified: 2})
 )
 
 var (

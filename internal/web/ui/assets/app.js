@@ -437,11 +437,11 @@ const unsaved = r => $$('textarea, input:not([type=hidden],[type=checkbox],[type
 function refresh(x, wait) {
   if (x._live) return;
   x._live = setTimeout(() => {
-    x._live = 0;
+    x._live = 0; x._seen = Date.now();
     if (!x.isConnected) return;
     if (unsaved(x) || x.contains(doc.activeElement) && typingIn(doc.activeElement)) return refresh(x, 3000); // his text comes first
     x.dispatchEvent(new CustomEvent('live:refresh'));
-  }, wait ?? (doc.hidden ? 3000 : 60 + Math.random() * 300)); // not all browsers at once
+  }, wait ?? Math.max(doc.hidden ? 3000 : 60 + Math.random() * 300, (x._seen || 0) + (+x.dataset.liveEvery || 0) - Date.now())); // not all browsers at once, and dear ones not too often
 }
 function heard(list) {
   const all = $$('[data-live]');
