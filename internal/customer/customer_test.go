@@ -23,6 +23,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
+	"bihuan/internal/setting"
 )
 
 // world is two departments with an agent each, a salesman and a head.
@@ -84,6 +85,13 @@ func newWorld(t testing.TB, d *db.DB, c *clock.Fake) *world {
 func (w *world) exec(q string, args ...any) {
 	w.t.Helper()
 	if err := w.d.Write(w.ctx, func(ctx context.Context, tx *db.Tx) error { _, err := tx.Exec(ctx, q, args...); return err }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) set(name string, v any) {
+	w.t.Helper()
+	if err := w.d.Write(w.ctx, func(ctx context.Context, tx *db.Tx) error { return setting.Write(ctx, tx, name, v) }); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -212,7 +220,7 @@ func TestCreate(t *testing.T) {
 
 func TestConcurrentNumbers(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.exec(`INSERT INTO settings (name, value, updated_at) VALUES ('customer.number_template', '"KH{6}"', 0)`)
+		w.set("customer.number_template", "KH{6}")
 		old := company("从前的公司", "13900000000")
 		old.Number = "KH000003" // an imported number of the same shape
 		w.create(w.agent, old)
@@ -502,7 +510,7 @@ func TestReveal(t *testing.T) {
 		if got, err := w.s.RevealAddress(w.ctx, w.agent, c.ID, ""); err != nil || got != "广东省深圳市南山区科技园路1号" {
 			t.Error(got, err)
 		}
-		w.exec(`INSERT INTO settings (name, value, updated_at) VALUES ('customer.reveal_reason', 'true', 0)`)
+		w.set("customer.reveal_reason", true)
 		if _, err := w.s.Reveal(w.ctx, w.agent, contact, customer.Phone, " "); fields(err) != "reason:reveal.reason" {
 			t.Error(err)
 		}

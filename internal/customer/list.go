@@ -165,6 +165,9 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	if err != nil {
 		return Page{}, err
 	}
+	if !f.Whole().Empty() {
+		ctx = db.Planned(ctx)
+	}
 	rows, err := q.Query(ctx, w.query, w.args...)
 	if err != nil {
 		return Page{}, fmt.Errorf("customer: list: %w", err)
@@ -356,7 +359,7 @@ func (s *Service) Count(ctx context.Context, sc authz.Scope, f Filter, max int) 
 	if err != nil || sc.Empty() {
 		return 0, err
 	}
-	return p.countIn(ctx, q, []authz.Scope{sc}, max)
+	return p.countIn(db.Planned(ctx), q, []authz.Scope{sc}, max)
 }
 
 func (p *plan) countIn(ctx context.Context, q db.Querier, scs []authz.Scope, max int) (n int, err error) {

@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/db/dbtest"
 	"bihuan/internal/fault"
 	"bihuan/internal/number"
+	"bihuan/internal/setting"
 )
 
 func TestTemplates(t *testing.T) {
@@ -132,8 +133,7 @@ func TestSetting(t *testing.T) {
 			t.Error(got)
 		}
 		err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ('customer.number_template', '"KH{6}"', 0)`)
-			return err
+			return setting.Write(ctx, tx, "customer.number_template", "KH{6}")
 		})
 		if err != nil {
 			t.Fatal(err)

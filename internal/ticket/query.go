@@ -94,10 +94,10 @@ func (s *Service) on(ctx context.Context, user int64, q customer.Query) (*custom
 
 // prepared makes the conditions of f ready; without any it costs nothing.
 func (s *Service) prepared(ctx context.Context, user int64, f Filter) (Filter, error) {
-	if f.Query.Empty() {
-		return f, nil
-	}
 	var err error
+	if f.awake, err = s.awake(ctx, user); err != nil || f.Query.Empty() {
+		return f, err
+	}
 	f.conds, err = s.on(ctx, user, f.Query)
 	return f, err
 }

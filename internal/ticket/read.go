@@ -138,6 +138,7 @@ type Filter struct {
 
 	customers []int64              // found by what was typed as Text
 	conds     *customer.Conditions // Query, made ready
+	awake     bool                 // the reader has put nothing off
 	back      bool                 // against the order: what stands before After
 }
 
@@ -304,7 +305,7 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 	case f.Snoozed:
 		and("t.id IN (SELECT z.ticket_id FROM ticket_snoozes z WHERE z.user_id = " + a.Add(user) + ")")
 		and(asleep(a, user, now))
-	case f.Mine && f.View != "":
+	case f.Mine && f.View != "" && !f.awake:
 		and("NOT " + asleep(a, user, now))
 	}
 	if f.Second {
@@ -446,6 +447,9 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	f, err := s.prepared(ctx, sc.User(), f)
 	if err != nil {
 		return Page{}, err
+	}
+	if f.conds != nil {
+		ctx = db.Planned(ctx)
 	}
 	var a db.Args
 	query, err := s.query(&a, sc, f, f.Limit+1)

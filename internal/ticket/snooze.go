@@ -28,6 +28,23 @@ func asleep(a *db.Args, user int64, now time.Time) string {
 	return "EXISTS (SELECT 1 FROM ticket_snoozes z WHERE z.user_id = " + a.Add(user) + " AND z.ticket_id = t.id AND z.until_at > " + a.Add(db.Micros(now)) + " AND z.set_at >= t.customer_at)"
 }
 
+// snoozing holds whether a user has put anything off: hardly anybody has, and
+// who has not is spared looking for it in every list and count.
+type snoozing int64
+
+// awake reports whether the user has put nothing off.
+func (s *Service) awake(ctx context.Context, user int64) (bool, error) {
+	q := s.DB().Read()
+	n, err := db.Held(ctx, q, snoozing(user), func() (n int, err error) {
+		err = q.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM ticket_snoozes WHERE user_id = $1 LIMIT 1) z`, user).Scan(&n)
+		return n, err
+	})
+	if err != nil {
+		return false, fmt.Errorf("ticket: put off: %w", err)
+	}
+	return n == 0, nil
+}
+
 // Snooze puts ticket id off for the actor until a time; the zero time takes that
 // back. It is his own affair: nobody is told and no clock stops.
 func (s *Service) Snooze(ctx context.Context, actor authz.Actor, id int64, until time.Time) error {
@@ -39,6 +56,7 @@ func (s *Service) Snooze(ctx context.Context, actor authz.Actor, id int64, until
 		if err != nil {
 			return err
 		}
+		tx.Drop(snoozing(actor.ID))
 		if until.IsZero() {
 			_, err := tx.Exec(ctx, `DELETE FROM ticket_snoozes WHERE user_id = $1 AND ticket_id = $2`, actor.ID, id)
 			return err
@@ -65,6 +83,9 @@ func (s *Service) Snooze(ctx context.Context, actor authz.Actor, id int64, until
 func (s *Service) Snoozes(ctx context.Context, actor authz.Actor, rows ...Row) (map[int64]Snoozed, error) {
 	if len(rows) == 0 {
 		return nil, nil
+	}
+	if awake, err := s.awake(ctx, actor.ID); err != nil || awake {
+		return nil, err
 	}
 	found, err := s.DB().Read().Query(ctx, `SELECT ticket_id, until_at, set_at FROM ticket_snoozes WHERE user_id = $1`, actor.ID)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/org"
+	"bihuan/internal/setting"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 	"bihuan/internal/web/ui/uitest"
@@ -252,8 +253,7 @@ func TestFlow(t *testing.T) {
 		code, body, _ = s.do("agent", home+"?show=change", nil)
 		s.want("change log", code, body, 200, "查看了敏感信息明文", "137****8820", "!13712348820")
 		err := d.Write(s.ctx, func(ctx context.Context, tx *db.Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ('customer.reveal_reason', 'true', 0)`)
-			return err
+			return setting.Write(ctx, tx, "customer.reveal_reason", true)
 		})
 		if err != nil {
 			t.Fatal(err)
