@@ -89,22 +89,29 @@ func (s *Service) CloseTab(ctx context.Context, actor authz.Actor, id int64) err
 	})
 }
 
-// Orders returns the order the actor wants in each view he chose one for.
+// ordersOf holds what a user has chosen.
+type ordersOf int64
+
+// Orders returns the order the actor wants in each view he chose one for; it is
+// not to be changed.
 func (s *Service) Orders(ctx context.Context, actor authz.Actor) (map[string]Sort, error) {
-	rows, err := s.DB().Read().Query(ctx, `SELECT view, sort FROM ticket_orders WHERE user_id = $1`, actor.ID)
-	if err != nil {
-		return nil, fmt.Errorf("ticket: orders: %w", err)
-	}
-	defer rows.Close()
-	out := map[string]Sort{}
-	for rows.Next() {
-		var view, sort string
-		if err := rows.Scan(&view, &sort); err != nil {
+	q := s.DB().Read()
+	return db.Held(ctx, q, ordersOf(actor.ID), func() (map[string]Sort, error) {
+		rows, err := q.Query(ctx, `SELECT view, sort FROM ticket_orders WHERE user_id = $1`, actor.ID)
+		if err != nil {
 			return nil, fmt.Errorf("ticket: orders: %w", err)
 		}
-		out[view] = Sort(sort)
-	}
-	return out, rows.Err()
+		defer rows.Close()
+		out := map[string]Sort{}
+		for rows.Next() {
+			var view, sort string
+			if err := rows.Scan(&view, &sort); err != nil {
+				return nil, fmt.Errorf("ticket: orders: %w", err)
+			}
+			out[view] = Sort(sort)
+		}
+		return out, rows.Err()
+	})
 }
 
 // SetOrder keeps the order the actor wants in a view from now on; "" is that of
@@ -114,6 +121,7 @@ func (s *Service) SetOrder(ctx context.Context, actor authz.Actor, view string, 
 		return fault.Invalidf("ticket.need_choice").Field("sort", "ticket.need_choice")
 	}
 	return s.DB().Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		tx.Drop(ordersOf(actor.ID))
 		if sort == "" {
 			_, err = tx.Exec(ctx, `DELETE FROM ticket_orders WHERE user_id = $1 AND view = $2`, actor.ID, view)
 		} else {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/journal"
 	"bihuan/internal/org"
@@ -85,6 +86,9 @@ func (v *pane) kinds() (ks []string) {
 	return ks
 }
 
+// colleaguesOf holds whom a record may name, those of the department first.
+type colleaguesOf int64
+
 // composerOf prepares the composer; f nil: with the drafts of the reader.
 func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
 	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor)}
@@ -107,7 +111,8 @@ func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, erro
 	}
 	c.Methods = options(r, "journal.method.", journal.Methods)
 	if r.Actor.Can(org.PermDirectory) {
-		people, err := p.people(r, r.Actor.DepartmentID, "")
+		// Hundreds of names, the same for everybody of a department.
+		people, err := db.Held(r.Context(), p.Tickets.DB().Read(), colleaguesOf(r.Actor.DepartmentID), func() ([]ui.Option, error) { return p.people(r, r.Actor.DepartmentID, "") })
 		if err != nil {
 			return c, err
 		}
