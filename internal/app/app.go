@@ -53,6 +53,8 @@ import (
 	"bihuan/internal/process/processui"
 	"bihuan/internal/rule"
 	"bihuan/internal/sla"
+	"bihuan/internal/task"
+	"bihuan/internal/task/taskui"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
 	"bihuan/internal/ticket/ticketui"
@@ -77,6 +79,7 @@ type App struct {
 	Ring       *keyring.Ring
 	Org        *org.Service
 	Approvals  *approval.Service
+	Tasks      *task.Service
 	Customers  *customer.Service
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
@@ -165,6 +168,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	// The rooms.
 	organisation := org.New(run)
 	approvals := approval.NewService(run, organisation)
+	tasks := task.NewService(run, organisation)
 	customers := customer.New(run, keys)
 	clocks := sla.New(run)
 	tickets := ticket.New(run, organisation, customers, files, keys, clocks)
@@ -198,8 +202,8 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The face.
 	shell := &ui.Shell{
-		Nav:      navigation(approvals, customers),
-		Actions:  ticketui.Actions,
+		Nav:      navigation(approvals, tasks, customers),
+		Actions:  append(slices.Clone(ticketui.Actions), taskui.Action),
 		Home:     "/",
 		Visitors: []string{"/portal/", "/c/"},
 		Unread:   func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
@@ -219,6 +223,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
+	a.tasks(tasks)
 	a.rules()
 	a.routes()
 	a.duties()
@@ -234,8 +239,9 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 }
 
 // navigation is the rail and, behind it, what is needed less often.
-func navigation(approvals *approval.Service, customers *customer.Service) []ui.Nav {
+func navigation(approvals *approval.Service, tasks *task.Service, customers *customer.Service) []ui.Nav {
 	nav := append(slices.Clone(ticketui.Nav),
+		taskui.Nav(tasks),
 		complaintui.Nav(),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		approvalui.Nav(approvals),
@@ -246,7 +252,7 @@ func navigation(approvals *approval.Service, customers *customer.Service) []ui.N
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -262,7 +268,9 @@ func (a *App) routes() {
 	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
 	besides.StageName = a.Processes.StageName
 	a.macros(&besides)
+	a.tasksBeside(&besides)
 	ticketui.Routes(rt, besides)
+	taskui.Routes(rt, a.taskPages())
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
 	cannedui.Routes(rt, a.cannedPages())
 	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
@@ -273,7 +281,7 @@ func (a *App) routes() {
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

@@ -2,13 +2,16 @@ package app
 
 import (
 	"context"
+	"html/template"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/i18n"
 	"bihuan/internal/privacy"
+	"bihuan/internal/task"
 	"bihuan/internal/ticket"
+	"bihuan/internal/web"
 )
 
 // customerPages is what the customers' pages need of other rooms.
@@ -17,9 +20,10 @@ func (a *App) customerPages() customerui.Config {
 		Customers: a.Customers, Org: a.Org, Files: a.Files,
 		Tickets: ticketList{a.Tickets}, NewTicket: "/tickets/new", PermNew: ticket.PermCreate,
 		CustomerOfTicket: a.customerOfTicket, PermTicket: ticket.PermView,
-		Notes:    a.pageNotes,
+		Notes: a.pageNotes, Panels: []func(*web.Request, customer.Customer) (template.HTML, error){a.customerTasks},
 		Together: []customerui.PageAction{{Href: "/privacy/disclosures/new", Icon: "external", LabelKey: "privacy.disclosure.nav", Perm: privacy.PermDisclose}},
 		Actions: []customerui.PageAction{
+			{Href: "/tasks/new?type=customer&id={id}&back=/customers/{id}", Icon: "checklist", LabelKey: "task.new", Perm: task.PermUse},
 			{Href: "/customers/{id}/verification", Icon: "checklist", LabelKey: "customer.verify.title", Perm: customer.PermEdit},
 			{Href: "/customers/merge?keep={id}", Icon: "merge", LabelKey: "customer.merge.this", Perm: customer.PermMerge},
 			{Href: "/privacy/disclosures/new?customer={id}", Icon: "external", LabelKey: "customer.disclose.this", Perm: privacy.PermDisclose},

@@ -14,6 +14,7 @@ const (
 	TagsChanged   = "customer.tags_changed"
 	NeedAdded     = "customer.need_added"
 	FollowUpAdded = "customer.follow_up_added"
+	EntryFixed    = "customer.entry_corrected"
 	TagCreated    = "customer.tag_created"
 	TagEdited     = "customer.tag_edited"
 	TagDeleted    = "customer.tag_deleted"
@@ -32,7 +33,7 @@ const (
 )
 
 // Kinds lists the facts of this room.
-var Kinds = []string{Created, ImportedKind, Changed, LevelAsked, LevelKept, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, TagCreated, TagEdited, TagDeleted, StageChanged, GradeKept, VerifiedKind, RelationMade, RelationEnded,
+var Kinds = []string{Created, ImportedKind, Changed, LevelAsked, LevelKept, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, EntryFixed, TagCreated, TagEdited, TagDeleted, StageChanged, GradeKept, VerifiedKind, RelationMade, RelationEnded,
 	VerificationDue, VerificationOverdue}
 
 // Subject is the customer id as the subject of an event.

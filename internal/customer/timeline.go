@@ -12,7 +12,9 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
+	"bihuan/internal/fault"
 	"bihuan/internal/journal"
+	"bihuan/internal/task"
 )
 
 // Tickets says which tickets a reader may see. The ticket room is above this
@@ -152,7 +154,7 @@ func (s *Service) Timeline(ctx context.Context, actor authz.Actor, id int64, bef
 		for i := range evs {
 			e := &evs[i]
 			eventsBefore, eventFloor = e.ID, db.FromMicros(e.At)
-			if e.Kind == FollowUpAdded || e.Kind == FieldRevealed && filter != Changes {
+			if e.Kind == FollowUpAdded || e.Kind == EntryFixed || e.Kind == FieldRevealed && filter != Changes {
 				continue
 			}
 			pool = append(pool, Item{At: db.FromMicros(e.At), Event: e})
@@ -229,7 +231,61 @@ func (s *Service) AddFollowUp(ctx context.Context, actor authz.Actor, id int64, 
 			return err
 		}
 		a.Record(event.Event{Kind: FollowUpAdded, Subject: Subject(id), Data: EntryData{entryID}})
+		if r.Spoken() { // he has been in touch with him
+			if err := task.Settle(ctx, a, Subject(id), task.Done, "", task.ByVisit); err != nil {
+				return err
+			}
+		}
 		return FollowedUp(ctx, a.Tx, id, r)
 	})
 	return entryID, err
+}
+
+// Correct adds to an own follow-up record about a customer what it should have
+// said (FLW-6). Records on tickets are corrected there.
+func (s *Service) Correct(ctx context.Context, actor authz.Actor, id, entry int64, body string, r journal.Record) (entryID int64, err error) {
+	err = s.run.Do(ctx, actor, "customer.correct", func(ctx context.Context, a *action.Action) error {
+		if err := s.may(ctx, a, id, PermFollowUp); err != nil {
+			return err
+		}
+		e, err := journal.Get(ctx, a, entry)
+		if err != nil {
+			return err
+		}
+		if e.CustomerID != id || e.TicketID != 0 {
+			return fault.New(fault.NotFound, "journal.not_found")
+		}
+		if was := e.Record(); strings.TrimSpace(r.NextPlan) != "" && r.NextOwnerID == 0 {
+			r.NextOwnerID, r.NextOwnerName = was.NextOwnerID, was.NextOwnerName
+			if r.NextOwnerID == 0 {
+				r.NextOwnerID, r.NextOwnerName = a.Actor.ID, a.Actor.Name
+			}
+		}
+		if entryID, err = journal.Correct(ctx, a, e, text(body), r, false); err != nil {
+			return err
+		}
+		a.Record(event.Event{Kind: EntryFixed, Subject: Subject(id), Data: EntryData{entryID}})
+		return FollowedUp(ctx, a.Tx, id, r)
+	})
+	return entryID, err
+}
+
+// OwnRecord returns a follow-up record about a customer that actor may correct.
+func (s *Service) OwnRecord(ctx context.Context, actor authz.Actor, id, entry int64) (journal.Entry, error) {
+	e, err := journal.Get(ctx, s.db().Read(), entry)
+	if err != nil {
+		return e, err
+	}
+	if e.CustomerID != id || e.TicketID != 0 || e.Kind != journal.FollowUp {
+		return e, fault.New(fault.NotFound, "journal.not_found")
+	}
+	if !e.Correctable(actor) {
+		return e, fault.New(fault.Forbidden, "journal.correct.not_yours")
+	}
+	return e, nil
+}
+
+// CorrectedBy returns which of the entries have been corrected, and by which.
+func (s *Service) CorrectedBy(ctx context.Context, ids []int64) (map[int64]int64, error) {
+	return journal.CorrectedBy(ctx, s.db().Read(), ids)
 }

@@ -31,6 +31,7 @@ import (
 	"bihuan/internal/privacy"
 	"bihuan/internal/setting"
 	"bihuan/internal/sla"
+	"bihuan/internal/task"
 	"bihuan/internal/ticket"
 )
 
@@ -47,6 +48,7 @@ type Rooms struct {
 	Notify     *notify.Service   // nil: nobody is told
 	Approvals  *approval.Service // nil: nobody asks for consent
 	Privacy    *privacy.Service  // nil: nobody asks about his data
+	Tasks      *task.Service     // nil: nobody does what he has planned
 	Clock      *clock.Fake
 }
 

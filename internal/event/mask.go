@@ -24,3 +24,7 @@ func masked(reason string) string {
 	reason = mobile.ReplaceAllStringFunc(reason, cnid.MaskPhone)
 	return mail.ReplaceAllStringFunc(reason, cnid.MaskEmail)
 }
+
+// Mask hides in s what is hidden in reasons: for titles people write that travel
+// in facts.
+func Mask(s string) string { return masked(s) }

@@ -22,6 +22,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/task"
 )
 
 // Kind says what an entry is. Customers see Customer, Reply and Question only.
@@ -144,8 +145,9 @@ func AddMove(ctx context.Context, a *action.Action, kind Kind, ticketID, custome
 	return Add(ctx, a, Entry{TicketID: ticketID, CustomerID: customerID, Kind: kind, Detail: detail})
 }
 
-// AddFollowUp checks and writes a follow-up record. refuseVague makes vague
-// content an error; else the caller may warn with [Vague] before.
+// AddFollowUp checks and writes a follow-up record; its next plan becomes a task
+// of its owner with it (FLW-2). refuseVague makes vague content an error; else
+// the caller may warn with [Vague] before.
 func AddFollowUp(ctx context.Context, a *action.Action, ticketID, customerID int64, body string, r Record, refuseVague bool) (int64, error) {
 	if err := CheckFollowUp(a.Now, body, r, refuseVague); err != nil {
 		return 0, err
@@ -157,7 +159,20 @@ func AddFollowUp(ctx context.Context, a *action.Action, ticketID, customerID int
 	if err != nil {
 		return 0, fmt.Errorf("journal: %w", err)
 	}
-	return Add(ctx, a, Entry{TicketID: ticketID, CustomerID: customerID, Kind: FollowUp, Body: strings.TrimSpace(body), Detail: detail})
+	id, err := Add(ctx, a, Entry{TicketID: ticketID, CustomerID: customerID, Kind: FollowUp, Body: strings.TrimSpace(body), Detail: detail})
+	if err != nil {
+		return 0, err
+	}
+	return id, task.Follow(ctx, a, planOf(id, 0, ticketID, customerID, r))
+}
+
+// planOf is the next plan of record id as the room of tasks takes it.
+func planOf(id, corrects, ticketID, customerID int64, r Record) task.Plan {
+	about := event.Subject{Type: "customer", ID: customerID}
+	if ticketID != 0 {
+		about = event.Subject{Type: "ticket", ID: ticketID}
+	}
+	return task.Plan{EntryID: id, Corrects: corrects, Subject: about, Text: r.NextPlan, OwnerID: r.NextOwnerID, At: r.NextAt, Done: r.Done}
 }
 
 // CheckFollowUp reports what is wrong with a record, each at its field.

@@ -107,6 +107,9 @@ func (s *Service) ReplyIn(ctx context.Context, a *action.Action, id int64, text 
 			return err
 		}
 		f.Entry = entry
+		if err := s.tasksDone(ctx, a, t, false); err != nil {
+			return err
+		}
 		return s.progressed(ctx, a, t, "replied")
 	})
 }
@@ -238,10 +241,14 @@ func (s *Service) FollowUpIn(ctx context.Context, a *action.Action, id int64, te
 				return err
 			}
 		}
-		if t.Round > 1 && (a.Actor.ID == t.SupervisorID || t.InScope(authz.For(a.Actor, PermSupervise))) {
+		supervisors := t.Round > 1 && (a.Actor.ID == t.SupervisorID || t.InScope(authz.For(a.Actor, PermSupervise)))
+		if supervisors {
 			if err := meet(ctx, a, t, "followed_up", sla.FollowUp); err != nil {
 				return err
 			}
+		}
+		if err := s.tasksDone(ctx, a, t, supervisors); err != nil {
+			return err
 		}
 		return s.progressed(ctx, a, t, "followed_up")
 	})
@@ -711,6 +718,9 @@ func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step
 		if t.SupervisorID, err = s.supervisor(ctx, a, t.DepartmentID); err != nil {
 			return err
 		}
+	}
+	if err := s.askFollowUp(ctx, a, t, c, step); err != nil {
+		return err
 	}
 	if err := s.save(ctx, a, old, &t); err != nil {
 		return err

@@ -74,6 +74,7 @@ type Ticket struct {
 	Escalation     int
 	Overdue        bool
 	OpenChildren   int
+	OpenTasks      int // about it; kept by the room of tasks
 	Solution       string
 	Cause          string
 	Corrective     string

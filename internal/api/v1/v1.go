@@ -22,6 +22,8 @@ import (
 	"bihuan/internal/privacy/privacyapi"
 	"bihuan/internal/rule"
 	"bihuan/internal/rule/ruleapi"
+	"bihuan/internal/task"
+	"bihuan/internal/task/taskapi"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/ticketapi"
 	"bihuan/internal/web"
@@ -32,6 +34,7 @@ type Rooms struct {
 	Run        *action.Runner
 	Org        *org.Service
 	Approvals  *approval.Service
+	Tasks      *task.Service
 	Customers  *customer.Service
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
@@ -53,6 +56,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets)
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	ruleapi.Routes(a, r.Rules)
+	taskapi.Routes(a, r.Tasks, r.Org)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	var fields *field.Service
 	if r.Customers != nil {

@@ -10,6 +10,7 @@ package customerui
 import (
 	"context"
 	"embed"
+	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,6 +78,10 @@ type Config struct {
 	// Notes says what is to be said on top of a customer's page.
 	Notes func(ctx context.Context, actor authz.Actor, lang i18n.Lang, c customer.Customer) ([]Note, error)
 
+	// Panels are what other rooms show at the side of a customer's page; each
+	// returns "" when there is nothing.
+	Panels []func(r *web.Request, c customer.Customer) (template.HTML, error)
+
 	// CustomerOfTicket returns the customer of a ticket the reader sees; who has
 	// PermTicket may ask.
 	CustomerOfTicket func(ctx context.Context, actor authz.Actor, number string) (customer.Customer, error)
@@ -128,6 +133,7 @@ func Routes(rt *web.Router, c Config) {
 	rt.Handle("POST /customers/{id}", customer.PermEdit, p.save)
 	rt.Handle("POST /customers/{id}/values", customer.PermReveal, p.reveal)
 	rt.Handle("POST /customers/{id}/follow-ups", customer.PermFollowUp, p.addFollowUp)
+	rt.Handle("POST /customers/{id}/entries/{entry}/correction", customer.PermFollowUp, p.correct)
 	rt.Handle("POST /customers/{id}/needs", customer.PermEdit, p.addNeed)
 	rt.Handle("POST /customers/{id}/tags", customer.PermTag, p.setTags)
 	rt.Handle("GET /admin/customers", customer.PermSettings, p.settings)

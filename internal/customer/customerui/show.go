@@ -69,21 +69,23 @@ type showView struct {
 	TagForm  *web.Form
 
 	// The tabs; only the one that is shown is filled.
-	Lines     []lineView
-	Filters   []filterView
-	Filter    string
-	Next      string // address of what follows: older lines, more rows
-	Writing   bool
-	FollowUp  *web.Form
-	Methods   []ui.Option
-	Tickets   []TicketRow
-	People    peopleView
-	Need      *web.Form
-	Urgencies []ui.Option
-	Files     filesView
-	Changes   changesView
-	Inner     template.HTML // of the tabs that are pages of their own too
-	Own       []ui.Fact     // the fields of the company's own
+	Lines      []lineView
+	Filters    []filterView
+	Filter     string
+	Next       string // address of what follows: older lines, more rows
+	Writing    bool
+	FollowUp   *web.Form
+	Correcting int64 // the record the form corrects; 0: a new one
+	Methods    []ui.Option
+	Tickets    []TicketRow
+	People     peopleView
+	Need       *web.Form
+	Urgencies  []ui.Option
+	Files      filesView
+	Changes    changesView
+	Inner      template.HTML // of the tabs that are pages of their own too
+	Own        []ui.Fact     // the fields of the company's own
+	Panels     []template.HTML
 
 	CanEdit, CanReveal, CanTag, CanFollowUp, HasTickets bool
 	PlanLate, VerifyLate                                bool
@@ -139,6 +141,9 @@ type lineView struct {
 	Facts  []changeView
 	Record journal.Record
 	Next   bool
+
+	Corrects, CorrectedBy int64  // ids of entries; 0 none
+	Correct               string // where the reader adds a correction; "" he may not
 }
 
 type changeView struct{ Field, Of, Old, New string }
@@ -146,7 +151,7 @@ type changeView struct{ Field, Of, Old, New string }
 func sampleShow(tab string, put func(v *showView)) showView {
 	v := showView{C: sample.Customer, Tab: tab, CanEdit: true, CanReveal: true, CanTag: true, CanFollowUp: true, HasTickets: true, NewTicket: "/x",
 		Tabs: []pageTab{{Code: tabTimeline, Href: "/x", Current: true}, {Code: tabFiles, Href: "/y", Count: "3"}}, Flaws: []flawView{{"no_uscc", "/x"}}, Notes: []Note{{"x", "/x"}, {"x", ""}},
-		Actions: []PageAction{{"/x", "merge", "customer.nav", "", true}}, More: []string{"x"}, Tags: []ui.Option{{Value: "1", Label: "x"}},
+		Actions: []PageAction{{"/x", "merge", "customer.nav", "", true}}, More: []string{"x"}, Panels: []template.HTML{"x"}, Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Facts: []factView{{Field: "uscc", Label: "customer.field.uscc", Text: "x", Edit: true, Copy: true}, {Field: "website", Label: "customer.field.website", Text: "x", Href: "https://x"},
 			{Field: "address", Label: "customer.field.address", Masked: &valueView{Field: customer.Address, Masked: "x", Can: true}, Edit: true}, {Field: "region", Label: "customer.field.region", Edit: true}},
 		Contacts: []contactView{{Contact: sample.Contacts[0], Values: []valueView{{Key: "v3-phone", Contact: 3, Field: customer.Phone, Masked: "138****5678", Can: true, Ask: true, Mark: true, Bad: "bounced"}, {Key: "v3-email", Contact: 3, Field: customer.Email, Masked: "x", Can: true, Mark: true}}}},
@@ -158,8 +163,8 @@ func sampleShow(tab string, put func(v *showView)) showView {
 var showPage = ui.NewPage[showView](files, "show.html", "showtabs.html").Sample(
 	sampleShow(tabTimeline, func(v *showView) {
 		v.Filters, v.Next = []filterView{{Code: "", Current: true}, {Code: "change"}}, "/x"
-		v.Writing = true
-		v.Lines = []lineView{{ID: "e1", Class: "followup", Who: "x", Kind: "x", Body: "x", Next: true, Record: journal.Record{Method: "phone", Contact: "x", Reaction: "x", Agreement: "x", NextPlan: "x"}},
+		v.Writing, v.Correcting = true, 3
+		v.Lines = []lineView{{ID: "e3", Class: "followup", Body: "x", CorrectedBy: 4}, {ID: "e4", Class: "followup", Body: "x", Corrects: 3, Correct: "/x"}, {ID: "e1", Class: "followup", Who: "x", Kind: "x", Body: "x", Next: true, Record: journal.Record{Method: "phone", Contact: "x", Reaction: "x", Agreement: "x", NextPlan: "x"}},
 			{ID: "f1", Who: "x", Kind: "x", Reason: "x", Facts: []changeView{{"x", "x", "x", "x"}}}, {ID: "e2", Class: "reply", Ticket: customer.TicketRef{ID: 1, Number: "T1"}}}
 	}),
 	sampleShow(tabTickets, func(v *showView) {
@@ -335,6 +340,15 @@ func (p *pages) side(r *web.Request, v *showView) error {
 			v.Actions = append(v.Actions, x)
 		}
 	}
+	for _, panel := range p.Panels {
+		html, err := panel(r, v.C)
+		if err != nil {
+			return err
+		}
+		if html != "" {
+			v.Panels = append(v.Panels, html)
+		}
+	}
 	if p.NewTicket != "" && a.Can(p.PermNew) {
 		v.NewTicket = p.NewTicket + "?customer=" + id(v.C.ID)
 	}
@@ -419,8 +433,25 @@ func (p *pages) fillTimeline(r *web.Request, v *showView) error {
 	if err != nil {
 		return err
 	}
+	var asked []int64
 	for _, i := range items {
-		v.Lines = append(v.Lines, line(r, i))
+		if i.Entry != nil && i.Entry.Kind == journal.FollowUp {
+			asked = append(asked, i.Entry.ID)
+		}
+	}
+	by, err := p.Customers.CorrectedBy(r.Context(), asked)
+	if err != nil {
+		return err
+	}
+	for _, i := range items {
+		l := line(r, i)
+		if e := i.Entry; e != nil {
+			l.Corrects, l.CorrectedBy = e.CorrectsID, by[e.ID]
+			if l.CorrectedBy == 0 && v.CanFollowUp && e.TicketID == 0 && e.Kind == journal.FollowUp && e.Correctable(r.Actor) {
+				l.Correct = v.Home() + "?write=1&correct=" + id(e.ID) + "#write"
+			}
+		}
+		v.Lines = append(v.Lines, l)
 	}
 	base := v.Home()
 	if next != "" {
@@ -446,6 +477,9 @@ func (p *pages) fillTimeline(r *web.Request, v *showView) error {
 		contact = k.Name
 	}
 	v.FollowUp = r.Blank("method", "phone", "contact", contact)
+	if n := number(q.Get("correct")); n != 0 && v.Writing {
+		return p.fillCorrection(r, v, n)
+	}
 	return nil
 }
 
@@ -552,9 +586,7 @@ func (p *pages) addFollowUp(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	f := r.Input()
-	body := f.Text("body")
-	rec := journal.Record{At: f.DateTime("at"), Method: f.Get("method"), Contact: f.Limited("contact", 60), Reaction: f.Limited("reaction", 500),
-		Agreement: f.Limited("agreement", 500), NextPlan: f.Limited("next_plan", 500), NextAt: f.DateTime("next_at"), Done: f.Bool("done")}
+	body, rec := recordOf(f)
 	if err = f.Err(); err == nil {
 		_, err = p.Customers.AddFollowUp(r.Context(), r.Actor, n, body, rec)
 	}

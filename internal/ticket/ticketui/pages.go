@@ -120,6 +120,8 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("GET  /tickets/{number}/timeline", ticket.PermView, p.showTimeline)
 	rt.Handle("GET  /tickets/{number}/clocks", ticket.PermView, p.showClocks)
 	rt.Handle("POST /tickets/{number}/entries", ticket.PermNote, p.write, upload)
+	rt.Handle("GET  /tickets/{number}/entries/{entry}/correction", ticket.PermNote, p.showCorrection)
+	rt.Handle("POST /tickets/{number}/entries/{entry}/correction", ticket.PermNote, p.correct)
 	rt.Handle("POST /tickets/{number}/draft", ticket.PermNote, p.saveDraft)
 	rt.Handle("GET  /tickets/preferences", ticket.PermHandle, p.showPreferences)
 	rt.Handle("POST /tickets/preferences", ticket.PermHandle, p.setPreferences)

@@ -317,7 +317,7 @@ func TestComposer(t *testing.T) {
 		// Not his: the reply stays on the screen with the reason.
 		s.post(t, "kefu2", at+"/entries", htmx, "kind", "reply", "body_reply", "我来回").want(409, "只有当前处理人")
 		s.post(t, "shenji", at+"/entries", nil, "kind", "note", "body_note", "x").want(403)
-		if got := s.Events(); got != "ticket.replied ticket.noted ticket.followed_up ticket.followed_up" {
+		if got := s.Events(); got != "ticket.replied ticket.noted ticket.followed_up task.created ticket.followed_up" {
 			t.Errorf("events %q", got)
 		}
 	})

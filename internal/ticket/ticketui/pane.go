@@ -519,6 +519,10 @@ type line struct {
 	Origin  string // number of the ticket it was written on, when that was merged
 	Split   string // number of the ticket made of it
 	CanCut  bool   // a ticket may be made of it
+
+	Corrects    string // where the line stands that this one corrects; "" none
+	CorrectedBy string // where the line stands that corrects this one; "" none
+	Correct     string // where the reader adds a correction; "" he may not
 }
 
 // Key makes lines be drawn once; one with files is drawn anew, for a file may be
@@ -527,7 +531,7 @@ func (l line) Key() any {
 	if len(l.Files) > 0 {
 		return nil
 	}
-	k := lineKey{id: l.ID, kind: l.Kind, name: l.Name, author: l.Author, text: l.Text, reason: l.Reason, via: l.Via, at: l.At, private: l.Private, origin: l.Origin, split: l.Split, cut: l.CanCut}
+	k := lineKey{id: l.ID, kind: l.Kind, name: l.Name, author: l.Author, text: l.Text, reason: l.Reason, via: l.Via, at: l.At, private: l.Private, origin: l.Origin, split: l.Split, cut: l.CanCut, corrects: l.Corrects, correctedBy: l.CorrectedBy, correct: l.Correct}
 	if l.Record != nil {
 		k.record = *l.Record
 	}
@@ -541,6 +545,7 @@ type lineKey struct {
 	cut                                   bool
 	at                                    time.Time
 	private                               bool
+	corrects, correctedBy, correct        string
 	record                                journal.Record
 }
 
@@ -646,6 +651,9 @@ func (p *pages) timelineOf(r *web.Request, t ticket.Ticket, at place) (timeline,
 		}
 		l.Split = numbers[e.SplitTo]
 		tl.Lines = append(tl.Lines, l)
+	}
+	if err := p.corrections(r, t, es, &tl); err != nil {
+		return tl, err
 	}
 	if n := len(es); n > 0 {
 		tl.From, tl.Last = es[0].ID, es[n-1].ID

@@ -55,7 +55,7 @@ func samplePane(open bool) *pane {
 	v.Tell = &tell{Deliveries: []ticket.Delivery{{Purpose: "question"}}, Link: "http://x/c/y", Code: "ABCD", Confirm: true, Answer: true, Dispute: true}
 	rec := journal.Record{At: sampleTime, Method: "phone", Contact: "x", Reaction: "x", Agreement: "x", NextPlan: "x", NextAt: sampleTime, NextOwnerName: "x", Done: true}
 	v.Timeline.Files = []attachment{{1, "x.png", 12, true}, {2, "x.log", 12, false}}
-	v.Timeline.Lines = []line{{ID: 1, Kind: "sys", Author: "x", Text: "x", Reason: "x", At: sampleTime}, {ID: 2, Kind: "customer", Author: "x", Via: "x", At: sampleTime}, {ID: 3, Kind: "followup", Record: &rec, At: sampleTime}}
+	v.Timeline.Lines = []line{{ID: 1, Kind: "sys", Author: "x", Text: "x", Reason: "x", At: sampleTime}, {ID: 2, Kind: "customer", Author: "x", Via: "x", At: sampleTime}, {ID: 3, Kind: "followup", Record: &rec, At: sampleTime, CorrectedBy: "#e4"}, {ID: 4, Kind: "followup", Record: &rec, At: sampleTime, Corrects: "#e3", Correct: "/x"}}
 	v.Timeline.Later = true
 	v.Composer = composer{Kinds: []string{kindReply, kindNote, kindFollowUp}, Kind: kindFollowUp, Methods: []ui.Option{{Value: "phone", Label: "x"}}, People: []ui.Option{{Value: "1", Label: "x"}}, Uploads: map[string][]uploaded{kindReply: {{1, "x"}}}, Vague: []string{"x"},
 		Claim: true, Canned: true, Needs: ticket.Ask, Sends: []sendWith{{"", "send"}, {ticket.RequestConfirmation, "ok"}, {ticket.Ask, "help"}, {ticket.Acknowledge, "ok"}}}
