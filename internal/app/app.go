@@ -281,7 +281,7 @@ func (a *App) routes() {
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy, Processes: a.Processes}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {

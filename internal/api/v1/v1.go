@@ -20,6 +20,8 @@ import (
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/privacy"
 	"bihuan/internal/privacy/privacyapi"
+	"bihuan/internal/process"
+	"bihuan/internal/process/processapi"
 	"bihuan/internal/rule"
 	"bihuan/internal/rule/ruleapi"
 	"bihuan/internal/task"
@@ -40,6 +42,7 @@ type Rooms struct {
 	Complaints *complaint.Service
 	Canned     *canned.Service
 	Privacy    *privacy.Service
+	Processes  *process.Service
 	Rules      *rule.Service
 }
 
@@ -58,6 +61,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	ruleapi.Routes(a, r.Rules)
 	taskapi.Routes(a, r.Tasks, r.Org)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
+	processapi.Routes(a, r.Run, r.Processes, r.Tickets, r.Customers, r.Org)
 	var fields *field.Service
 	if r.Customers != nil {
 		fields = r.Customers.Fields()
