@@ -60,7 +60,7 @@ func (a *App) addDemo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	f, err := demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Tasks: b.Tasks, Clock: past}, demo.Full, now)
+	f, err := demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Processes: b.Processes, Tasks: b.Tasks, Clock: past}, demo.Full, now)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ import (
 	"bihuan/internal/notify"
 	"bihuan/internal/org"
 	"bihuan/internal/privacy"
+	"bihuan/internal/process"
 	"bihuan/internal/setting"
 	"bihuan/internal/sla"
 	"bihuan/internal/task"
@@ -48,6 +49,7 @@ type Rooms struct {
 	Notify     *notify.Service   // nil: nobody is told
 	Approvals  *approval.Service // nil: nobody asks for consent
 	Privacy    *privacy.Service  // nil: nobody asks about his data
+	Processes  *process.Service  // nil: requests follow no process
 	Tasks      *task.Service     // nil: nobody does what he has planned
 	Clock      *clock.Fake
 }
@@ -169,6 +171,9 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 			return err
 		}
 		if n.Tickets, err = t.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := process.RemoveDemo(ctx, a); err != nil {
 			return err
 		}
 		if err := p.RemoveDemo(ctx, a); err != nil {

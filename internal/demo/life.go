@@ -146,6 +146,7 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 	l.twins()
 	l.rights()
 	l.tasks()
+	l.at(l.end.Add(-3*time.Hour), l.repairs)
 	l.every(3*time.Hour, l.start.Add(3*time.Hour), l.Follower.Drain)
 	if l.Notify != nil { // yesterday's notices have been read
 		l.at(l.end.Add(-10*time.Hour), func(ctx context.Context) error {
