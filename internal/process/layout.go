@@ -7,7 +7,7 @@ import (
 
 // Sizes of the drawing, in its own units (CSS pixels).
 const (
-	BoxLong  = 168 // of a box, across the page
+	BoxLong  = 148 // of a box, across the page
 	BoxHigh  = 66
 	margin   = 14
 	labelGap = 20 // between two labels
@@ -204,7 +204,7 @@ func (l *layout) place() {
 	at := margin
 	for i := range l.rows {
 		l.along[i] = at
-		gap := 112
+		gap := 106
 		if l.down {
 			gap = 46 + labelGap*max(0, l.leaving(i)-1)
 		}

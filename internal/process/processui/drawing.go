@@ -59,7 +59,7 @@ func (l look) svg(d *process.Definition, down bool) string {
 func (l look) line(b *strings.Builder, ln process.Line, down bool) {
 	class := "ln"
 	if ln.Back {
-		class += " back"
+		class += " rev"
 	}
 	ps := ln.Points
 	fmt.Fprintf(b, `<path class="%s" d="M%d %d`, class, ps[0].X, ps[0].Y)
@@ -119,7 +119,7 @@ func towards(a, b process.Point, r int) process.Point {
 
 func (l look) label(b *strings.Builder, ln process.Line) {
 	name := ln.Move.In(l.Lang)
-	fmt.Fprintf(b, `<text class="lb" x="%d" y="%d" text-anchor="middle">%s<title>%s</title></text>`, ln.Label.X, ln.Label.Y+4, esc(fit(name, 104, 11)), esc(name))
+	fmt.Fprintf(b, `<text class="lb" x="%d" y="%d" text-anchor="middle">%s<title>%s</title></text>`, ln.Label.X, ln.Label.Y+4, esc(fit(name, 98, 11)), esc(name))
 }
 
 func (l look) box(b *strings.Builder, d *process.Definition, bx process.Box) {
