@@ -266,7 +266,7 @@ func (a *App) routes() {
 	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Blocks: a.deskBlocks()}
 	a.complaints(&besides)
 	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
-	besides.StageName = a.Processes.StageName
+	besides.StageName, besides.Stages = a.Processes.StageName, processui.Stages(a.Processes)
 	a.macros(&besides)
 	a.tasksBeside(&besides)
 	ticketui.Routes(rt, besides)

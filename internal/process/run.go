@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -542,4 +543,19 @@ func (s *Service) StageName(ctx context.Context, l i18n.Lang, version int64, cod
 	}
 	st, _ := v.Definition.Stage(code)
 	return st.In(l)
+}
+
+// InForce returns the versions new tickets follow, by process; it asks the store
+// at most every few seconds.
+func (s *Service) InForce(ctx context.Context) ([]Version, error) {
+	live, err := s.current(ctx, s.db().Read())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Version, 0, len(live.of))
+	for _, o := range live.of {
+		out = append(out, *o.version)
+	}
+	slices.SortFunc(out, func(a, b Version) int { return cmp.Compare(a.ProcessID, b.ProcessID) })
+	return out, nil
 }

@@ -138,6 +138,23 @@ func where(t ticket.Ticket, requirement string, offers []process.Offer) (href st
 	return "", false
 }
 
+// Stages are what a list of tickets can be narrowed to: a process in force, or one
+// of its stages.
+func Stages(s *process.Service) func(r *web.Request) ([]ui.Option, error) {
+	return func(r *web.Request) ([]ui.Option, error) {
+		vs, err := s.InForce(r.Context())
+		var out []ui.Option
+		for _, v := range vs {
+			name := v.In(r.Lang)
+			out = append(out, ui.Option{Value: id(v.ProcessID), Label: r.T("process.stage.all"), Group: name})
+			for _, x := range v.Definition.Order() {
+				out = append(out, ui.Option{Value: id(v.ProcessID) + "." + x.Code, Label: x.In(r.Lang), Group: name})
+			}
+		}
+		return out, err
+	}
+}
+
 func (p *pages) openTicket(r *web.Request) (ticket.Ticket, error) {
 	return p.tickets.ByNumber(r.Context(), ticket.View(r.Actor), r.PathValue("number"))
 }

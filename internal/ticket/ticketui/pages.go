@@ -61,6 +61,8 @@ type Rooms struct {
 	// Canned reports whether an actor may call texts under a short code, at
 	// /tickets/{number}/canned; nil: there are none.
 	Canned func(actor authz.Actor) bool
+	// Stages are what the queue can be narrowed to; nil: there are no processes.
+	Stages func(r *web.Request) ([]ui.Option, error)
 	// StageName names a stage of a version of a process; nil: as it was stored.
 	StageName func(ctx context.Context, l i18n.Lang, version int64, code string) string
 	Blocks    []func(r *web.Request) (*DeskBlock, error) // on the supervisor's desk; nil: nothing to show there

@@ -30,7 +30,7 @@ type workspace struct {
 	Outbox    []ticket.Unsent // the reader's messages on their way, when no ticket is open
 	untouched bool            // nothing in the filter is set
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages []ui.Option
 }
 
 // sidebar is the list of views.
@@ -55,7 +55,7 @@ func (s sidebar) Key() any {
 type panel struct {
 	Form *web.Form
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages []ui.Option
 
 	key any
 }
@@ -66,9 +66,9 @@ func (p panel) Key() any { return p.key }
 // Panel is the filter as it was filled in.
 func (w workspace) Panel() panel {
 	p := panel{Form: w.Form, Types: w.Types, Classes: w.Classes, Categories: w.Categories, Priorities: w.Priorities, Urgencies: w.Urgencies, Channels: w.Channels,
-		Levels: w.Levels, Departments: w.Departments, People: w.People, Shares: w.Shares}
+		Levels: w.Levels, Departments: w.Departments, People: w.People, Shares: w.Shares, Stages: w.Stages}
 	if w.untouched {
-		p.key = offered(w.Categories, w.Departments, w.People, w.Shares)
+		p.key = offered(w.Categories, w.Departments, w.People, w.Shares, w.Stages)
 	}
 	return p
 }
