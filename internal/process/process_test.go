@@ -367,8 +367,10 @@ func TestNarrow(t *testing.T) {
 			_, err := h.Do(h.Ctx, h.As("kefu"), tk.ID, v, in)
 			wantKey(t, string(v), err, fault.Conflict, "process.verb_refused")
 		}
-		if got := h.Allowed(h.Ctx, h.As("kefu"), &tk); len(got) != 0 {
-			t.Errorf("offered %v", got)
+		for _, v := range h.Allowed(h.Ctx, h.As("kefu"), &tk) {
+			if slices.Contains(Narrowable, v) || slices.Contains(chosen, v) {
+				t.Errorf("offered %s", v)
+			}
 		}
 		// Somebody else's ticket without a process is as it was.
 		other := h.Register()
@@ -770,5 +772,32 @@ func TestTrialIsTheRun(t *testing.T) {
 			t.Errorf("only %d steps taken and %d refused", taken, refused)
 		}
 		h.Invariants()
+	})
+}
+
+// A ticket without a process costs no query: neither at its moves, nor when it is
+// registered, nor beside it on the screen.
+func TestCostsNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *house) {
+		h.publish(h.simple())
+		plain := h.Register() // what is in force is known now
+		if plain.ProcessID != 0 {
+			t.Fatal("it follows a process")
+		}
+		var none db.Querier // who asks, fails
+		kefu := h.As("kefu")
+		for _, v := range ticket.Verbs {
+			h.OK(h.P.narrow(h.Ctx, none, kefu, &plain, v))
+			h.OK(h.P.gate(h.Ctx, nil, &plain, v, &ticket.Input{}))
+			h.OK(h.P.after(h.Ctx, nil, plain, &plain, v, ticket.Input{}))
+		}
+		h.OK(h.P.after(h.Ctx, nil, ticket.Ticket{}, &plain, ticket.Register, ticket.Input{}))
+		if _, ok, err := h.P.Of(h.Ctx, kefu, &plain); ok || err != nil {
+			t.Errorf("it stands somewhere: %v", err)
+		}
+		if _, ok, err := h.P.Startable(h.Ctx, &plain); ok || err != nil {
+			t.Errorf("it could enter one: %v", err)
+		}
 	})
 }
