@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
 	"bihuan/internal/sla"
@@ -287,14 +288,16 @@ func (s *Service) Move(ctx context.Context, actor authz.Actor, id int64, move st
 
 // MoveIn is Move inside an action under way.
 func (s *Service) MoveIn(ctx context.Context, a *action.Action, id int64, move string, in ticket.StageInput) (ticket.Ticket, error) {
-	t, err := s.tickets.ToStage(ctx, a, id, in, func(t *ticket.Ticket) (ticket.Staged, error) { return s.step(ctx, a, t, move, in.Reason) })
+	t, err := s.tickets.ToStage(ctx, a, id, in, func(t *ticket.Ticket, fill func(ticket.StageInput) error) (ticket.Staged, error) {
+		return s.step(ctx, a, t, move, in, fill)
+	})
 	if err != nil {
 		return t, err
 	}
 	return t, stand(ctx, a, &t)
 }
 
-func (s *Service) step(ctx context.Context, a *action.Action, t *ticket.Ticket, move, reason string) (out ticket.Staged, err error) {
+func (s *Service) step(ctx context.Context, a *action.Action, t *ticket.Ticket, move string, in ticket.StageInput, fill func(ticket.StageInput) error) (out ticket.Staged, err error) {
 	if t.ProcessVersion == 0 {
 		return out, fault.New(fault.Conflict, "process.none")
 	}
@@ -317,8 +320,15 @@ func (s *Service) step(ctx context.Context, a *action.Action, t *ticket.Ticket, 
 	if err != nil {
 		return out, err
 	}
+	from, _ := d.Stage(t.Stage)
+	if in, err = s.asked(ctx, a, from, in); err != nil {
+		return out, err
+	}
+	if err := fill(in); err != nil {
+		return out, err
+	}
 	var bad error
-	if m.Reason && !filled(reason) {
+	if m.Reason && !filled(in.Reason) {
 		bad = fault.Invalidf("ticket.need_reason").Field("reason", "ticket.need_reason")
 	}
 	if !m.Free {
@@ -334,6 +344,32 @@ func (s *Service) step(ctx context.Context, a *action.Action, t *ticket.Ticket, 
 	out = staged(ver, next, t.DepartmentID)
 	out.Step = m.Name
 	return out, nil
+}
+
+// asked leaves of in what the stage requires: a step is no way around the right
+// to edit a ticket.
+func (s *Service) asked(ctx context.Context, q db.Querier, st Stage, in ticket.StageInput) (ticket.StageInput, error) {
+	want := func(r string) bool { return slices.Contains(st.Required, r) }
+	for r, v := range map[string]*string{"solution": &in.Solution, "cause": &in.Cause, "corrective": &in.Corrective, "delay_reason": &in.DelayReason, "class": &in.Class} {
+		if !want(r) {
+			*v = ""
+		}
+	}
+	if !want("category") {
+		in.CategoryID = 0
+	}
+	if len(in.Fields) == 0 {
+		return in, nil
+	}
+	defs, err := s.fields.DefsIn(ctx, q, i18n.ZhCN, field.Ticket)
+	own := field.Input{}
+	for _, d := range defs {
+		if texts, ok := in.Fields[d.ID]; ok && want(d.Name()) {
+			own[d.ID] = texts
+		}
+	}
+	in.Fields = own
+	return in, err
 }
 
 // Start lets a ticket that follows no process follow the one in force for its
@@ -353,7 +389,7 @@ func (s *Service) StartIn(ctx context.Context, a *action.Action, id, process int
 	if err != nil {
 		return ticket.Ticket{}, err
 	}
-	t, err := s.tickets.ToStage(ctx, a, id, ticket.StageInput{}, func(t *ticket.Ticket) (out ticket.Staged, err error) {
+	t, err := s.tickets.ToStage(ctx, a, id, ticket.StageInput{}, func(t *ticket.Ticket, _ func(ticket.StageInput) error) (out ticket.Staged, err error) {
 		if t.ProcessVersion != 0 {
 			return out, fault.New(fault.Conflict, "process.has_one")
 		}
@@ -391,7 +427,7 @@ func (s *Service) StartIn(ctx context.Context, a *action.Action, id, process int
 // A supervisor does so, and says why.
 func (s *Service) Quit(ctx context.Context, actor authz.Actor, id, version int64, reason string) (t ticket.Ticket, err error) {
 	err = s.run.Do(ctx, actor, "process.quit", func(ctx context.Context, a *action.Action) error {
-		t, err = s.tickets.ToStage(ctx, a, id, ticket.StageInput{Version: version, Reason: reason}, func(t *ticket.Ticket) (ticket.Staged, error) {
+		t, err = s.tickets.ToStage(ctx, a, id, ticket.StageInput{Version: version, Reason: reason}, func(t *ticket.Ticket, _ func(ticket.StageInput) error) (ticket.Staged, error) {
 			switch {
 			case t.ProcessVersion == 0:
 				return ticket.Staged{}, fault.New(fault.Conflict, "process.none")

@@ -50,8 +50,9 @@ const (
 )
 
 // ToStage moves a ticket to the stage that decide names, in the action under way.
-// decide sees the ticket with what in fills in, and refuses what may not be.
-func (s *Service) ToStage(ctx context.Context, a *action.Action, id int64, in StageInput, decide func(t *Ticket) (Staged, error)) (Ticket, error) {
+// decide refuses what may not be; fill writes into the ticket what of in it lets
+// through, before it looks whether that suffices.
+func (s *Service) ToStage(ctx context.Context, a *action.Action, id int64, in StageInput, decide func(t *Ticket, fill func(StageInput) error) (Staged, error)) (Ticket, error) {
 	old, err := s.load(ctx, a, id)
 	if err != nil {
 		return Ticket{}, err
@@ -63,11 +64,11 @@ func (s *Service) ToStage(ctx context.Context, a *action.Action, id int64, in St
 		return Ticket{}, fault.New(fault.Conflict, "ticket.read_only")
 	}
 	t := old
-	changes, err := s.fillIn(ctx, a, &t, in)
-	if err != nil {
-		return Ticket{}, err
-	}
-	st, err := decide(&t)
+	var changes []event.Change
+	st, err := decide(&t, func(in StageInput) (err error) {
+		changes, err = s.fillIn(ctx, a, &t, in)
+		return err
+	})
 	if err != nil {
 		return Ticket{}, err
 	}
