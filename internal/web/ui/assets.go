@@ -10,13 +10,16 @@ import (
 	"mime"
 	"net/http"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 
 	"bihuan/internal/fault"
 	"bihuan/internal/web"
+
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 //go:embed assets templates
@@ -70,11 +73,8 @@ func (a *assetSet) add(fsys fs.FS, name string) {
 	if a.byName[base] != nil {
 		panic("ui: two assets are called " + base)
 	}
-	switch {
-	case strings.HasSuffix(base, ".css"):
-		b = minifyCSS(b)
-	case strings.HasSuffix(base, ".js") && !strings.HasSuffix(base, ".min.js"):
-		b = minifyJS(b)
+	if ext := path.Ext(base); (ext == ".css" || ext == ".js") && !strings.HasSuffix(base, ".min.js") {
+		b = shrunk(base, b)
 	}
 	sum := sha256.Sum256(b)
 	ext := path.Ext(base)
@@ -86,49 +86,23 @@ func (a *assetSet) add(fsys fs.FS, name string) {
 	a.byName[base], a.byPublic[path.Base(f.public)] = f, f
 }
 
-// minifyCSS drops comments and indentation; nothing in our files depends on
-// them.
-func minifyCSS(b []byte) []byte {
-	var out bytes.Buffer
-	for len(b) > 0 {
-		i := bytes.Index(b, []byte("/*"))
-		if i < 0 {
-			break
-		}
-		j := bytes.Index(b[i:], []byte("*/"))
-		if j < 0 {
-			break
-		}
-		out.Write(b[:i])
-		b = b[i+j+2:]
-	}
-	out.Write(b)
-	var min bytes.Buffer
-	for line := range bytes.Lines(out.Bytes()) {
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			min.Write(line)
-			min.WriteByte('\n')
-		}
-	}
-	return min.Bytes()
-}
+// shrinker takes out of styles and scripts what only people need; names that
+// other files use stay.
+var shrinker = func() *minify.M {
+	m := minify.New()
+	m.AddFunc("css", css.Minify)
+	m.AddFunc("js", js.Minify)
+	return m
+}()
 
-// trailing is a comment behind a statement; one with a quotation mark in it
-// might stand in a string and stays.
-var trailing = regexp.MustCompile(" // [^'\"`]*$")
-
-// minifyJS drops lines that are comments, comments behind statements and
-// indentation. No text in our scripts goes over the end of a line.
-func minifyJS(b []byte) []byte {
-	var min bytes.Buffer
-	for line := range bytes.Lines(b) {
-		if line = bytes.TrimSpace(line); len(line) == 0 || bytes.HasPrefix(line, []byte("//")) {
-			continue
-		}
-		min.Write(trailing.ReplaceAll(line, nil))
-		min.WriteByte('\n')
+// shrunk is b without comments, spaces and long names. Ours are tested in a
+// browser, so that a file the shrinker does not understand stops the program.
+func shrunk(name string, b []byte) []byte {
+	out, err := shrinker.Bytes(strings.TrimPrefix(path.Ext(name), "."), b)
+	if err != nil {
+		panic("ui: " + name + ": " + err.Error())
 	}
-	return min.Bytes()
+	return out
 }
 
 // Asset returns the address of an asset. An unknown name stops the program,
