@@ -17,7 +17,6 @@ import (
 	"bihuan/internal/org"
 	"bihuan/internal/process"
 	"bihuan/internal/ticket"
-	"bihuan/internal/ticket/ticketui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -25,7 +24,7 @@ import (
 //go:embed *.html process.css
 var files embed.FS
 
-var _, _ = ui.AddAssets(files, "process.css"), ticketui.AddPanelAssets("process.css")
+var _ = ui.AddAssets(files, "process.css")
 
 type (
 	listRow struct {

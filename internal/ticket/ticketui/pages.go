@@ -37,13 +37,6 @@ var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js"
 // assets are those of the workspace.
 var assets = []string{"ticketui.css", "together.css", "desk.css", "ticketui.js"}
 
-// AddPanelAssets lets the workspace load the stylesheets of the panels of other
-// rooms; for package variables.
-func AddPanelAssets(names ...string) struct{} {
-	assets = append(assets, names...)
-	return struct{}{}
-}
-
 // The colours of levels and of what clocks say.
 var _, _, _, _, _ = ui.SetTone("normal", "gray"), ui.SetTone("vip", "violet"), ui.SetTone("strategic", "amber"), ui.SetTone("running", "blue"), ui.SetTone("stopped", "gray")
 
