@@ -277,7 +277,7 @@ func TestDesk(t *testing.T) {
 	agent.js(`document.querySelector('.queue .row').click()`)
 	agent.until(`document.querySelector('.tk')`)
 	title := agent.says(".tk h1")
-	agent.press("m")
+	agent.press("l")
 	agent.until(`document.activeElement?.matches('.picks button')`)
 	agent.keep("snooze")
 	agent.press(kb.Enter)

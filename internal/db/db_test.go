@@ -53,7 +53,7 @@ func TestWrite(t *testing.T) {
 		}
 		wg.Wait()
 		var n int
-		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err != nil || n != 100 {
+		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters WHERE name <> 'ticket.routing'`).Scan(&n); err != nil || n != 100 {
 			t.Errorf("%d rows (%v), want the 100 of the writes that succeeded", n, err)
 		}
 		if err := put("a", nil); err != nil {
@@ -95,7 +95,7 @@ func TestInsideWrite(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
 		err := d.Write(context.Background(), func(ctx context.Context, tx *db.Tx) error {
 			var n int
-			if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err == nil {
+			if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters WHERE name <> 'ticket.routing'`).Scan(&n); err == nil {
 				t.Error("a transaction read beside itself")
 			}
 			return d.Write(ctx, func(context.Context, *db.Tx) error { return nil })

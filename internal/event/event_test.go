@@ -108,7 +108,7 @@ func TestTwoNodes(t *testing.T) {
 			f.Listen(event.Listener{Name: "count", Kinds: []string{"thing.made"}, Handle: func(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
 				for _, e := range evs {
 					var last int64
-					if err := tx.QueryRow(ctx, `SELECT COALESCE(MAX(n), 0) FROM counters`).Scan(&last); err != nil {
+					if err := tx.QueryRow(ctx, `SELECT COALESCE(MAX(n), 0) FROM counters WHERE name <> 'ticket.routing'`).Scan(&last); err != nil {
 						return err
 					}
 					if e.Seq <= last {
@@ -140,7 +140,7 @@ func TestTwoNodes(t *testing.T) {
 			}
 		}
 		var n int
-		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters`).Scan(&n); err != nil || n != 40 {
+		if err := d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM counters WHERE name <> 'ticket.routing'`).Scan(&n); err != nil || n != 40 {
 			t.Errorf("%d of 40 delivered, %v", n, err)
 		}
 		if r, err := event.Verify(ctx, d.Read()); err != nil || r.Events != 80 || r.BrokenAt != 0 {

@@ -23,6 +23,7 @@ type replyView struct {
 
 type replyText struct {
 	Code, Label, Preview string
+	Lang                 string // of the text
 }
 
 type day struct{ Name, Label string }
@@ -37,7 +38,7 @@ type hooksView struct {
 }
 
 var (
-	replyPage = ui.NewPage[replyView](files, "reply.html").Sample(replyView{Form: &web.Form{}, Channels: []ui.Option{{Value: "email", Label: "x"}}, Texts: []replyText{{"zh_in", "rule.reply.text.zh_in", "p"}}, Days: []day{{"day1", "rule.weekday.1"}}, Words: []word{{"{number}", "l"}}})
+	replyPage = ui.NewPage[replyView](files, "reply.html").Sample(replyView{Form: &web.Form{}, Channels: []ui.Option{{Value: "email", Label: "x"}}, Texts: []replyText{{"zh_in", "rule.reply.text.zh_in", "p", "zh-CN"}}, Days: []day{{"day1", "rule.weekday.1"}}, Words: []word{{"{number}", "l"}}})
 	hooksPage = ui.NewPage[hooksView](files, "webhooks.html").Sample(hooksView{Form: &web.Form{}, Secret: time.Unix(1, 0), Plain: "x"}, hooksView{Form: &web.Form{}})
 )
 
@@ -55,7 +56,7 @@ func (p *pages) replyView(r *web.Request, f *web.Form) (v replyView, err error) 
 		if err != nil {
 			return v, err
 		}
-		v.Texts = append(v.Texts, replyText{code, "rule.reply.text." + code, shown})
+		v.Texts = append(v.Texts, replyText{code, "rule.reply.text." + code, shown, map[bool]string{true: "en", false: "zh-CN"}[strings.HasPrefix(code, "en")]})
 	}
 	for i := range 7 {
 		n := strconv.Itoa(i + 1)

@@ -29,7 +29,7 @@ func Routes(a *api.API, tasks *task.Service, o *org.Service) {
 	s := &service{tasks, orgapi.Directory{Org: o}}
 	api.Handle(a, api.Op{ID: "list-tasks", Method: "GET", Path: "/tasks", Tag: tag, Perm: task.PermView, Scope: read,
 		Summary: "List tasks", Description: "The caller's own (`mine`), those he gave to others (`given`), those of others within his data scope (`team`), or all he sees (`all`). Open ones by when they are due, ended ones the latest due first."}, s.list)
-	api.Handle(a, api.Op{ID: "get-task", Method: "GET", Path: "/tasks/{id}", Tag: tag, Perm: task.PermView, Scope: read, Errors: []int{404}, Summary: "Get a task"}, s.get)
+	api.Handle(a, api.Op{ID: "get-task", Method: "GET", Path: "/tasks/{id}", Tag: tag, Perm: task.PermView, Scope: read, Errors: []int{404}, Summary: "Get a task", Description: "One task the caller sees, with what it is about and who has it."}, s.get)
 	api.Handle(a, api.Op{ID: "create-task", Method: "POST", Path: "/tasks", Tag: tag, Perm: task.PermUse, Scope: write, Status: 201,
 		Example: `{"title":"回访南粤医疗","due_at":"2026-11-23T07:00:00Z","about":"TASK20261122001"}`,
 		Summary: "Create a task", Description: "For the caller, or for a colleague (`owner`). The next plan of a follow-up record becomes a task by itself."}, s.create)
@@ -39,9 +39,9 @@ func Routes(a *api.API, tasks *task.Service, o *org.Service) {
 	api.Handle(a, api.Op{ID: "complete-task", Method: "POST", Path: "/tasks/{id}/completion", Tag: tag, Perm: task.PermView, Scope: write, Errors: []int{404, 409},
 		Example: `{}`, Summary: "Complete a task", Description: "The supervisor's follow-up after a dissatisfied customer is completed by his follow-up record alone: a 409."}, s.complete)
 	api.Handle(a, api.Op{ID: "cancel-task", Method: "POST", Path: "/tasks/{id}/cancellation", Tag: tag, Perm: task.PermView, Scope: write, Errors: []int{404, 409},
-		Example: `{"reason":"客户已自行解决"}`, Summary: "Cancel a task"}, s.cancel)
+		Example: `{"reason":"客户已自行解决"}`, Summary: "Cancel a task", Description: "What is no longer to be done, with the reason. A task that has ended is a 409."}, s.cancel)
 	api.Handle(a, api.Op{ID: "reopen-task", Method: "POST", Path: "/tasks/{id}/reopening", Tag: tag, Perm: task.PermView, Scope: write, Errors: []int{404, 409},
-		Example: `{"reason":"问题再次出现"}`, Summary: "Reopen a task"}, s.reopen)
+		Example: `{"reason":"问题再次出现"}`, Summary: "Reopen a task", Description: "A completed or cancelled task is to be done after all, with the reason. One that is open is a 409."}, s.reopen)
 }
 
 // Path names a task.
