@@ -291,7 +291,7 @@ func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
 	if err := p.fill(r, f, &v); err != nil {
 		return err
 	}
-	return formPage.Render(w, r, chrome(r, x.Title, "/canned", "canned.nav"), v)
+	return formPage.Render(w, r, chrome(r, r.T("ui.edit"), "/canned", "canned.nav"), v)
 }
 
 func (p *pages) read(r *web.Request, f *web.Form) (canned.Input, error) {
@@ -353,7 +353,7 @@ func (p *pages) edit(w http.ResponseWriter, r *web.Request) error {
 		if ferr := p.fill(r, f, &v); ferr != nil {
 			return ferr
 		}
-		return formPage.Invalid(w, r, err, f, chrome(r, x.Title, "/canned", "canned.nav"), v)
+		return formPage.Invalid(w, r, err, f, chrome(r, r.T("ui.edit"), "/canned", "canned.nav"), v)
 	}
 	r.Flash(w, "green", "canned.saved", in.Title)
 	return r.SeeOther(w, "/canned")
