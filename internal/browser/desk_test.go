@@ -81,7 +81,10 @@ func TestKeyboardAlone(t *testing.T) {
 		p.until(`!document.querySelector('#movebox dialog[open]')`)
 		rest()
 	}
-	state := func(s string) { t.Helper(); p.until(`document.querySelector('.tk-t')?.innerText.includes('` + s + `')`) }
+	state := func(s string) {
+		t.Helper()
+		p.until(`document.querySelector('.tk-t')?.innerText.includes('` + s + `')`)
+	}
 
 	p.press("i")
 	p.until(`location.pathname === '/tickets/new' && document.activeElement?.name === 'customer_text'`)
@@ -277,7 +280,7 @@ func TestDesk(t *testing.T) {
 	agent.js(`document.querySelector('.queue .row').click()`)
 	agent.until(`document.querySelector('.tk')`)
 	title := agent.says(".tk h1")
-	agent.press("l")
+	agent.press(";")
 	agent.until(`document.activeElement?.matches('.picks button')`)
 	agent.keep("snooze")
 	agent.press(kb.Enter)
