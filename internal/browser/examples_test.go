@@ -3,9 +3,11 @@ package browser
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/app"
@@ -17,7 +19,9 @@ import (
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
 	"bihuan/internal/privacy"
+	"bihuan/internal/process"
 	"bihuan/internal/sheet"
+	"bihuan/internal/task"
 	"bihuan/internal/ticket"
 )
 
@@ -99,9 +103,48 @@ func made(t *testing.T, h *apptest.House) []string {
 	for _, id := range idsOf(t, h, `SELECT MAX(id) FROM disclosures WHERE state = 'ready' HAVING MAX(id) > 0`) {
 		at("/privacy/disclosures/%d/file", id)
 	}
+	// What is about a ticket, on the first one each page is offered for.
+	numbers := numbersOf(t, h)
+	for _, part := range []string{"complaint", "complaint/file", "upgrade", "links", "merge", "deferral", "conferences/new", "macros", "canned", "peek", "print", "similar", "others", "snooze", "routing", "why", "process", "checks", "shared/new"} {
+		for _, n := range numbers {
+			if path := "/tickets/" + n + "/" + part; h.Call(http.MethodGet, path, "", h.Cookie(authz.RoleAdmin)).Code == http.StatusOK {
+				out = append(out, path)
+				break
+			}
+		}
+	}
+	todo, err := h.Tasks.Create(ctx, by, task.New{Title: "回访客户，确认维修结果", DueAt: h.DB.Clock().Now().Add(26 * time.Hour), Remind: task.NoReminder})
+	must(err)
+	at("/tasks/%d", todo.ID)
+	at("/tasks/%d/edit", todo.ID)
+	p, err := h.Processes.Create(ctx, by, process.Fresh{Name: "投诉处理", Type: "complaint", Example: process.Examples[0].Key})
+	must(err)
+	_, err = h.Processes.Publish(ctx, by, p.ID, p.Version, "第一版")
+	must(err)
+	for _, part := range []string{"", "/trial", "/versions", "/versions/1", "/stages/new", "/moves/new"} {
+		at("/admin/processes/%d"+part, p.ID)
+	}
 	at("/customer-bulks/%d", bulk.ID)
 	at("/customer-exports/%d", export.ID)
 	at("/customer-exports/%d/file", export.ID)
+	return out
+}
+
+// numbersOf are tickets of every type and state, the newest of each.
+func numbersOf(t *testing.T, h *apptest.House) (out []string) {
+	t.Helper()
+	rows, err := h.DB.Read().Query(context.Background(), `SELECT MAX(number) FROM tickets WHERE parent_id IS NULL GROUP BY type, state, assignee_id ORDER BY 1 DESC`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, n)
+	}
 	return out
 }
 
