@@ -221,13 +221,14 @@ func TestCloseOfDay(t *testing.T) {
 			must(err)
 			return n
 		}
-		e0, b0 := notices(engineer), notices(boss)
+		e0 := notices(engineer)
 		must(h.Tasks.AskDays(ctx)) // not yet
 		if n := notices(engineer) - e0; n != 0 {
 			t.Errorf("%d asked in the morning", n)
 		}
 		c.Advance(8*time.Hour + 31*time.Minute) // 17:31
-		e0, b0 = notices(engineer), notices(boss)
+		e0 = notices(engineer)
+		b0 := notices(boss)
 		must(h.Tasks.AskDays(ctx))
 		must(h.Tasks.AskDays(ctx))
 		if n, m := notices(engineer)-e0, notices(boss)-b0; n != 1 || m != 1 {

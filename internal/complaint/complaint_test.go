@@ -73,16 +73,6 @@ func (h *house) record(login string, id int64, s complaint.Step) complaint.Compl
 	return c
 }
 
-func (h *house) upTo(id int64, last complaint.Step) {
-	h.T.Helper()
-	for _, s := range complaint.Steps {
-		h.record("kefu", id, s)
-		if s == last {
-			return
-		}
-	}
-}
-
 func (h *house) get(t ticket.Ticket) (ticket.Ticket, complaint.Complaint) {
 	h.T.Helper()
 	t, c, err := h.c.Get(h.Ctx, ticket.View(authz.System("test")), t.Number)

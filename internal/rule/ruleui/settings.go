@@ -132,9 +132,7 @@ func (p *pages) hooks(w http.ResponseWriter, r *web.Request) error {
 func (p *pages) setHooks(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	h := rule.Hooks{Version: f.Int64("version")}
-	for _, x := range strings.FieldsFunc(f.Text("allow"), func(c rune) bool { return strings.ContainsRune(", ，、\n\r\t", c) }) {
-		h.Allow = append(h.Allow, x)
-	}
+	h.Allow = strings.FieldsFunc(f.Text("allow"), func(c rune) bool { return strings.ContainsRune(", ，、\n\r\t", c) })
 	err := f.Err()
 	if err == nil {
 		err = p.s.SetAllow(r.Context(), r.Actor, h)

@@ -32,10 +32,10 @@ import (
 //go:embed *.html *.css *.js
 var files embed.FS
 
-var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.css", "desk.js", "supervise.js")
+var _ = ui.AddAssets(files, "ticketui.css", "ticketui.js", "desk.js", "supervise.js")
 
 // assets are those of the workspace.
-var assets = []string{"ticketui.css", "together.css", "desk.css", "ticketui.js"}
+var assets = []string{"ticketui.css", "ticketui.js"}
 
 // The colours of levels and of what clocks say.
 var _, _, _, _, _ = ui.SetTone("normal", "gray"), ui.SetTone("vip", "violet"), ui.SetTone("strategic", "amber"), ui.SetTone("running", "blue"), ui.SetTone("stopped", "gray")

@@ -490,7 +490,7 @@ func (p *pages) printed(w http.ResponseWriter, r *web.Request) error {
 		}
 		at.Before = tl.From
 	}
-	return printPage.Render(w, r, ui.Chrome{Title: t.Number + " " + t.Title, Nav: "tickets", Assets: []string{"ticketui.css", "desk.css"}, Crumbs: []ui.Crumb{{Label: t.Number, Href: "/tickets/" + t.Number}, {Label: r.T("ui.print")}}}, v)
+	return printPage.Render(w, r, ui.Chrome{Title: t.Number + " " + t.Title, Nav: "tickets", Assets: []string{"ticketui.css"}, Crumbs: []ui.Crumb{{Label: t.Number, Href: "/tickets/" + t.Number}, {Label: r.T("ui.print")}}}, v)
 }
 
 // snoozed marks what the reader had put off.

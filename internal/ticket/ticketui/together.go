@@ -20,8 +20,6 @@ import (
 // What several people or tickets share: deferrals, links, merges, splits and
 // conferences, as dialogs over the workspace and beside the ticket.
 
-var _ = ui.AddAssets(files, "together.css")
-
 var _ = []struct{}{ui.SetTone("deferral.pending", "amber"), ui.SetTone("deferral.approved", "green"), ui.SetTone("deferral.refused", "red"),
 	ui.SetTone("meeting.planned", "amber"), ui.SetTone("meeting.held", "green"), ui.SetTone("meeting.cancelled", "gray")}
 

@@ -20,6 +20,7 @@ import (
 	"github.com/tdewolff/minify/v2"
 	"github.com/tdewolff/minify/v2/css"
 	"github.com/tdewolff/minify/v2/js"
+	"github.com/tdewolff/minify/v2/svg"
 )
 
 //go:embed assets templates
@@ -73,7 +74,7 @@ func (a *assetSet) add(fsys fs.FS, name string) {
 	if a.byName[base] != nil {
 		panic("ui: two assets are called " + base)
 	}
-	if ext := path.Ext(base); (ext == ".css" || ext == ".js") && !strings.HasSuffix(base, ".min.js") {
+	if ext := path.Ext(base); (ext == ".css" || ext == ".js" || ext == ".svg") && !strings.HasSuffix(base, ".min.js") {
 		b = shrunk(base, b)
 	}
 	sum := sha256.Sum256(b)
@@ -86,12 +87,13 @@ func (a *assetSet) add(fsys fs.FS, name string) {
 	a.byName[base], a.byPublic[path.Base(f.public)] = f, f
 }
 
-// shrinker takes out of styles and scripts what only people need; names that
+// shrinker takes out of styles, scripts and drawings what only people need; names that
 // other files use stay.
 var shrinker = func() *minify.M {
 	m := minify.New()
 	m.AddFunc("css", css.Minify)
 	m.AddFunc("js", js.Minify)
+	m.AddFunc("svg", svg.Minify)
 	return m
 }()
 
