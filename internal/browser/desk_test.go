@@ -326,7 +326,10 @@ func TestTwoOnOneTicket(t *testing.T) {
 	one.press("n")
 	one.until(`document.activeElement?.matches('textarea.for-note')`)
 	one.write("我正在写的备注，还没有写完")
+	// People go on typing; one sign of it may be overtaken by another that he is there.
+	one.js(`window.going = setInterval(() => document.activeElement.dispatchEvent(new InputEvent('input', {bubbles: true})), 500)`)
 	two.until(`document.querySelector('.here .who.typing')`)
+	one.js(`clearInterval(window.going)`)
 	two.press("n")
 	two.until(`document.activeElement?.matches('textarea.for-note')`)
 	two.write("另一位先发出的备注")
