@@ -102,7 +102,6 @@ type Tx struct {
 
 	after  []func()
 	values map[any]any
-	last   []func(ctx context.Context) error
 }
 
 // Query implements Querier.
@@ -161,25 +160,6 @@ func (t *Tx) Keep(key, v any) {
 
 // Kept returns what was made or kept for key; nil for nothing.
 func (t *Tx) Kept(key any) any { return t.values[key] }
-
-// AtEnd runs f at the end of the transaction, before the commit; not when it has
-// failed by then.
-func (t *Tx) AtEnd(f func(ctx context.Context) error) { t.last = append(t.last, f) }
-
-// whole is fn with what is to be done at its end.
-func (t *Tx) whole(fn func(ctx context.Context, tx *Tx) error) func(ctx context.Context, tx *Tx) error {
-	return func(ctx context.Context, tx *Tx) error {
-		if err := fn(ctx, tx); err != nil {
-			return err
-		}
-		for i := 0; i < len(t.last); i++ {
-			if err := t.last[i](ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
 
 // Dialect returns the engine the transaction runs on.
 func (t *Tx) Dialect() Dialect { return t.db.dialect }
@@ -624,7 +604,7 @@ func (d *DB) batch(first *request) {
 			}
 		}
 		tx := &Tx{Now: d.now(), q: d.wstmts, db: d}
-		if err := run(req.ctx, tx.whole(req.fn), tx); err != nil {
+		if err := run(req.ctx, req.fn, tx); err != nil {
 			var rerr error
 			if save {
 				if rerr = exec("ROLLBACK TO s"); rerr == nil {

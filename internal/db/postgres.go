@@ -38,8 +38,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	cfg.MaxConnLifetime = 24 * time.Hour
 	cfg.HealthCheckPeriod = 5 * time.Minute
 	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
-		m := c.TypeMap()
-		m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapBool}, m.TryWrapScanPlanFuncs...)
+		readBools(c.TypeMap())
 		return nil
 	}
 	// Left alone, the engine plans many of our statements anew each time, which
@@ -75,6 +74,10 @@ type planned struct{}
 // asked for, as with conditions people put together: PostgreSQL plans them with
 // their values. Searches for words (@@) are planned so by themselves.
 func Planned(ctx context.Context) context.Context { return context.WithValue(ctx, planned{}, true) }
+
+func readBools(m *pgtype.Map) {
+	m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapBool}, m.TryWrapScanPlanFuncs...)
+}
 
 // wrapBool lets a SMALLINT, which is how both engines keep yes and no, be read
 // into a bool.
@@ -124,6 +127,11 @@ func (r pgRows) Scan(dest ...any) error {
 	if err := r.Rows.Scan(dest...); err != nil {
 		return err
 	}
+	widen(dest)
+	return nil
+}
+
+func widen(dest []any) {
 	for _, d := range dest {
 		if p, ok := d.(*any); ok {
 			switch v := (*p).(type) {
@@ -134,7 +142,6 @@ func (r pgRows) Scan(dest ...any) error {
 			}
 		}
 	}
-	return nil
 }
 
 // pgRow is the first of rows.
@@ -318,7 +325,7 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *T
 	t := &pgTx{conn: conn.Conn(), batch: &pgx.Batch{}}
 	t.later("begin", nil)
 	tx := &Tx{Now: d.now(), q: t, db: d}
-	if err := run(ctx, tx.whole(fn), tx); err != nil {
+	if err := run(ctx, fn, tx); err != nil {
 		t.rollback(ctx)
 		return err
 	}

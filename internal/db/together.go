@@ -179,7 +179,7 @@ type memory struct {
 // maps know how to decode; one is not for two goroutines at once.
 var maps = sync.Pool{New: func() any {
 	m := pgtype.NewMap()
-	m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapBool}, m.TryWrapScanPlanFuncs...)
+	readBools(m)
 	return m
 }}
 
@@ -208,6 +208,7 @@ func (m *memory) Scan(dest ...any) error {
 			return fmt.Errorf("db: column %s: %w", m.fields[i].Name, err)
 		}
 	}
+	widen(dest)
 	return nil
 }
 

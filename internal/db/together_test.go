@@ -141,14 +141,6 @@ func TestLater(t *testing.T) {
 		if err == nil || count(d.Read()) != 3 {
 			t.Errorf("a failed write: %v, %d rows", err, count(d.Read()))
 		}
-		ended := false
-		err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-			tx.AtEnd(func(ctx context.Context) error { ended = true; return put(tx, "later 6") })
-			return nil
-		})
-		if err != nil || !ended || count(d.Read()) != 4 {
-			t.Errorf("at the end: %v, %v, %d rows", ended, err, count(d.Read()))
-		}
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 // Try runs fn so that what it did can be taken back alone: when fn fails, the
 // transaction is as it was before and may go on.
 func (t *Tx) Try(ctx context.Context, fn func(ctx context.Context) error) error {
-	after, last := len(t.after), len(t.last)
+	after := len(t.after)
 	if _, err := t.Exec(ctx, `SAVEPOINT try`); err != nil {
 		return fmt.Errorf("db: try: %w", err)
 	}
@@ -21,7 +21,7 @@ func (t *Tx) Try(ctx context.Context, fn func(ctx context.Context) error) error 
 			return nil
 		}
 	}
-	t.after, t.last = t.after[:after], t.last[:last]
+	t.after = t.after[:after]
 	for key := range t.values { // may hold what has been taken back
 		if _, dropped := key.(droppedKey); !dropped {
 			delete(t.values, key)
