@@ -539,5 +539,9 @@ function fresh() {
 }
 on('htmx:after:swap', fresh);
 fresh();
+{ // what was typed into a picker before this script ran is looked for now
+  const t = document.activeElement;
+  if (t?.closest('[data-pick]') && t.value != t.defaultValue) t.dispatchEvent(new Event('input', { bubbles: true }));
+}
 window.bihuan = { toast, say, ask, show, copy };
 })();
