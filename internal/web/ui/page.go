@@ -16,22 +16,23 @@ import (
 	"bihuan/internal/web"
 )
 
-// Page draws views of type V. It is made once, when the program starts, and is
-// safe for concurrent use.
+// Page draws views of type V. It is made when the program starts, parsed in a
+// language when it is first drawn in it, and is safe for concurrent use.
 type Page[V any] struct {
-	name     string
-	body     string // name of the template that is the body
-	sets     map[i18n.Lang]*template.Template
-	sources  []string
-	problems []string
-	samples  []V
+	name    string
+	body    string // name of the template that is the body
+	files   []string
+	sets    map[i18n.Lang]func() *template.Template
+	sources []string
+	samples []V
 }
 
-// NewPage parses the files once per language. The first file is the body of the
-// page; its {{define}} blocks, and those of the other files, are fragments.
-// Mistakes in a template stop the program at its start.
+// NewPage makes a page of files. The first file is the body of the page; its
+// {{define}} blocks, and those of the other files, are fragments. Hundreds of
+// pages are never drawn, or in one language only: parsing waits for the first
+// use, and the tests parse them all.
 func NewPage[V any](fsys fs.FS, files ...string) *Page[V] {
-	p := &Page[V]{body: path.Base(files[0]), sets: map[i18n.Lang]*template.Template{}}
+	p := &Page[V]{body: path.Base(files[0]), files: files, sets: map[i18n.Lang]func() *template.Template{}}
 	p.name = fmt.Sprintf("%s (%T)", files[0], *new(V))
 	for _, f := range files {
 		b, err := fs.ReadFile(fsys, f)
@@ -41,23 +42,15 @@ func NewPage[V any](fsys fs.FS, files ...string) *Page[V] {
 		p.sources = append(p.sources, string(b))
 	}
 	for _, l := range i18n.Langs {
-		set := template.New(p.body).Funcs(funcs(l))
-		set.Funcs(template.FuncMap{"once": once(func() *template.Template { return set })})
-		for i, src := range p.sources {
-			t := set
-			if i > 0 {
-				t = set.New(path.Base(files[i]))
+		p.sets[l] = sync.OnceValue(func() *template.Template {
+			set := p.Template(l)
+			for _, t := range set.Templates() {
+				if t.Tree != nil {
+					translate(t.Tree.Root, l)
+				}
 			}
-			if _, err := t.Parse(src); err != nil {
-				panic(fmt.Sprintf("ui: %s: %v", files[i], err))
-			}
-		}
-		for _, t := range set.Templates() {
-			if t.Tree != nil {
-				p.problems = append(p.problems, translate(t.Tree.Root, l)...)
-			}
-		}
-		p.sets[l] = set
+			return set
+		})
 	}
 	register(p)
 	return p
@@ -87,9 +80,9 @@ func putBuffer(b *bytes.Buffer) {
 
 func (p *Page[V]) set(l i18n.Lang) *template.Template {
 	if t := p.sets[l]; t != nil {
-		return t
+		return t()
 	}
-	return p.sets[i18n.ZhCN]
+	return p.sets[i18n.ZhCN]()
 }
 
 // Render answers with the whole page, or with its body alone when htmx asks for
@@ -360,9 +353,11 @@ func (p *Page[V]) Template(l i18n.Lang) *template.Template {
 	for i, src := range p.sources {
 		t := set
 		if i > 0 {
-			t = set.New("file" + strconv.Itoa(i))
+			t = set.New(path.Base(p.files[i]))
 		}
-		template.Must(t.Parse(src))
+		if _, err := t.Parse(src); err != nil {
+			panic(fmt.Sprintf("ui: %s: %v", p.files[i], err))
+		}
 	}
 	return set
 }
@@ -371,7 +366,16 @@ func (p *Page[V]) Template(l i18n.Lang) *template.Template {
 func (p *Page[V]) Zero() any { return *new(V) }
 
 // Problems returns the keys in the templates that have no text.
-func (p *Page[V]) Problems() []string { return p.problems }
+func (p *Page[V]) Problems() (missing []string) {
+	for _, l := range i18n.Langs {
+		for _, t := range p.Template(l).Templates() {
+			if t.Tree != nil {
+				missing = append(missing, translate(t.Tree.Root, l)...)
+			}
+		}
+	}
+	return missing
+}
 
 // Draw writes the empty view and all samples.
 func (p *Page[V]) Draw(w io.Writer, l i18n.Lang) (int, error) {
