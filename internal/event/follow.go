@@ -49,6 +49,11 @@ const pollEvery = 2 * time.Second
 
 const followBatch = 256
 
+// rest is the least time between the beginnings of two rounds: the first change
+// is followed at once, those of a busy moment together. A round costs a
+// transaction for each listener that is concerned.
+const rest = 25 * time.Millisecond
+
 // NewFollower makes the follower of d and, on SQLite, lets every batch of
 // writes seal its events.
 func NewFollower(d *db.DB) *Follower {
@@ -94,6 +99,7 @@ func (f *Follower) Wake() {
 // Run follows until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
 	for {
+		begun := f.d.Clock().Now()
 		if err := f.Drain(ctx); err != nil && ctx.Err() == nil {
 			slog.Error("event: follow", "err", err)
 		}
@@ -102,6 +108,13 @@ func (f *Follower) Run(ctx context.Context) {
 			return
 		case <-f.wake:
 		case <-f.d.Clock().After(pollEvery):
+		}
+		if wait := rest - f.d.Clock().Now().Sub(begun); wait > 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-f.d.Clock().After(wait):
+			}
 		}
 	}
 }
