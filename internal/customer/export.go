@@ -445,10 +445,6 @@ func (s *Service) writeExport(ctx context.Context, actor authz.Actor, e *Export,
 	if err != nil {
 		return err
 	}
-	mime := "text/csv"
-	if e.Format == sheet.XLSX {
-		mime = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	}
 	return s.run.Do(ctx, actor, "customer.end_export", func(ctx context.Context, a *action.Action) error {
 		now, err := loadExport(ctx, a, `id = $1`+a.ForUpdate(), e.ID)
 		if err != nil {
@@ -457,7 +453,7 @@ func (s *Service) writeExport(ctx context.Context, actor authz.Actor, e *Export,
 		if now.State != "running" {
 			return errMoved
 		}
-		f, err := s.lists.files.SaveTo(ctx, a, blob.Meta{Info: info, Name: e.Name, MIME: mime}, blob.Owner{Type: exportType, ID: e.ID, Internal: true})
+		f, err := s.lists.files.SaveTo(ctx, a, blob.Meta{Info: info, Name: e.Name, MIME: e.Format.MIME()}, blob.Owner{Type: exportType, ID: e.ID, Internal: true})
 		if err != nil {
 			return err
 		}

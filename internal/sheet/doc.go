@@ -111,6 +111,14 @@ const (
 	CSV  Format = "csv"
 )
 
+// MIME is the media type of such a file.
+func (f Format) MIME() string {
+	if f == XLSX {
+		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	}
+	return "text/csv"
+}
+
 // defuse keeps a spreadsheet program from running a text as a formula. The full
 // width signs are taken for formulas by Chinese and Japanese Excel.
 func defuse(s string) string {

@@ -239,34 +239,55 @@ func (s *Service) Select(ctx context.Context, sc authz.Scope, f Filter) (ids []i
 // ChangeMany begins a bulk change of the tickets ids by the actor. A few are
 // changed at once, more in the background (see [Service.Bulk] for how far it is).
 func (s *Service) ChangeMany(ctx context.Context, actor authz.Actor, ids []int64, c BulkChange) (b Bulk, err error) {
-	seen := map[int64]bool{}
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { was := seen[id]; seen[id] = true; return was })
-	if err := s.checkBulk(ctx, actor, &c, ids); err != nil {
+	err = s.run.Do(ctx, actor, "ticket.bulk", func(ctx context.Context, a *action.Action) (err error) {
+		b, err = s.ChangeIn(ctx, a, ids, c)
+		return err
+	})
+	if err != nil {
 		return b, err
 	}
-	err = s.run.Do(ctx, actor, "ticket.bulk", func(ctx context.Context, a *action.Action) error {
-		change, err := marshal(c)
-		if err != nil {
-			return err
-		}
-		list, err := marshal(ids)
-		if err != nil {
-			return err
-		}
-		b = Bulk{State: "running", Change: c, Total: int64(len(ids)), CreatedBy: actor.ID, CreatedByName: actor.Name, CreatedAt: a.Now, ids: ids}
-		err = a.QueryRow(ctx, `INSERT INTO ticket_bulks (state, change, ids, total, created_by, created_by_name, created_at, updated_at) VALUES ('running', $1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-			change, list, b.Total, actor.ID, actor.Name, a.NowMicros(), a.NowMicros()).Scan(&b.ID)
-		if err != nil {
-			return fmt.Errorf("ticket: bulk change: %w", err)
-		}
-		a.Record(event.Event{Kind: "ticket.bulk_started", Subject: bulkSubject(b.ID), Reason: c.Reason, Data: BulkData{Args: []string{fmt.Sprint(b.Total)}, Change: c, Tickets: ids}})
-		if len(ids) > bulkNow && s.jobs != nil {
-			return s.enqueueBulk(ctx, a, &b)
-		}
-		return nil
-	})
-	if err != nil || b.job != 0 {
+	return s.CarryOut(ctx, actor, b)
+}
+
+// ChangeIn writes down, within an action, what ChangeMany is to do. CarryOut
+// follows when that is committed.
+func (s *Service) ChangeIn(ctx context.Context, a *action.Action, ids []int64, c BulkChange) (b Bulk, err error) {
+	seen := map[int64]bool{}
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { was := seen[id]; seen[id] = true; return was })
+	if err := s.checkBulk(ctx, a, &c, ids); err != nil {
 		return b, err
+	}
+	change, err := marshal(c)
+	if err != nil {
+		return b, err
+	}
+	list, err := marshal(ids)
+	if err != nil {
+		return b, err
+	}
+	b = Bulk{State: "running", Change: c, Total: int64(len(ids)), CreatedBy: a.Actor.ID, CreatedByName: a.Actor.Name, CreatedAt: a.Now, ids: ids}
+	err = a.QueryRow(ctx, `INSERT INTO ticket_bulks (state, change, ids, total, created_by, created_by_name, created_at, updated_at) VALUES ('running', $1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+		change, list, b.Total, b.CreatedBy, b.CreatedByName, a.NowMicros(), a.NowMicros()).Scan(&b.ID)
+	if err != nil {
+		return b, fmt.Errorf("ticket: bulk change: %w", err)
+	}
+	a.Record(event.Event{Kind: "ticket.bulk_started", Subject: bulkSubject(b.ID), Reason: c.Reason, Data: BulkData{Args: []string{fmt.Sprint(b.Total)}, Change: c, Tickets: ids}})
+	if len(ids) > bulkNow && s.jobs != nil {
+		err = s.enqueueBulk(ctx, a, &b)
+	}
+	return b, err
+}
+
+// CarryOut does a bulk change that waits for nobody else; one in the background
+// stays as it is.
+func (s *Service) CarryOut(ctx context.Context, actor authz.Actor, b Bulk) (_ Bulk, err error) {
+	if b.job != 0 || b.State != "running" {
+		return b, nil
+	}
+	if b.ids == nil {
+		if b, err = s.bulkWithIDs(ctx, b.ID); err != nil {
+			return b, err
+		}
 	}
 	for err == nil && b.State == "running" {
 		err = s.bulkStep(ctx, actor, &b, nil)
@@ -294,7 +315,7 @@ type bulkArgs struct {
 
 // checkBulk says at once what is wrong with the change itself, so that it is not
 // refused ten thousand times.
-func (s *Service) checkBulk(ctx context.Context, actor authz.Actor, c *BulkChange, ids []int64) error {
+func (s *Service) checkBulk(ctx context.Context, a *action.Action, c *BulkChange, ids []int64) error {
 	switch {
 	case len(ids) == 0:
 		return fault.Invalidf("ticket.bulk.none")
@@ -305,10 +326,9 @@ func (s *Service) checkBulk(ctx context.Context, actor authz.Actor, c *BulkChang
 	if n := utf8.RuneCountInString(c.Reason); n > 1000 {
 		e.Field("reason", "ticket.bulk.reason.long", 1000)
 	}
-	if !slices.Contains(BulkKinds(actor), c.Kind) {
+	if !slices.Contains(BulkKinds(a.Actor), c.Kind) {
 		return authz.Denied(PermAssign)
 	}
-	q := s.DB().Read()
 	switch c.Kind {
 	case BulkAssign:
 		if c.Assignee == 0 && c.Department == 0 {
@@ -318,7 +338,7 @@ func (s *Service) checkBulk(ctx context.Context, actor authz.Actor, c *BulkChang
 			n := 0
 			err := db.EachIn(ids, func(in string, args []any) error {
 				m := 0
-				err := q.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE state = 'in_progress' AND id IN (`+in+`)`, args...).Scan(&m)
+				err := a.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE state = 'in_progress' AND id IN (`+in+`)`, args...).Scan(&m)
 				n += m
 				return err
 			})
@@ -341,7 +361,7 @@ func (s *Service) checkBulk(ctx context.Context, actor authz.Actor, c *BulkChang
 		}
 	case BulkCategory:
 		if c.Category != 0 {
-			if ok, err := exists(ctx, q, "categories", c.Category); err != nil {
+			if ok, err := exists(ctx, a, "categories", c.Category); err != nil {
 				return err
 			} else if !ok {
 				e.Field("category", "ticket.need_choice")

@@ -51,31 +51,38 @@ func Checks(ctx context.Context, q db.Querier, id int64) ([]Check, error) {
 
 // checking changes the checklist of ticket id by somebody who may write on it.
 func (s *Service) checking(ctx context.Context, actor authz.Actor, id int64, fn func(ctx context.Context, a *action.Action) (kind, body string, err error)) error {
-	if err := actor.Check(PermNote); err != nil {
+	return s.run.Do(ctx, actor, "ticket.check", func(ctx context.Context, a *action.Action) error { return s.checkingIn(ctx, a, id, fn) })
+}
+
+func (s *Service) checkingIn(ctx context.Context, a *action.Action, id int64, fn func(ctx context.Context, a *action.Action) (kind, body string, err error)) error {
+	if err := a.Actor.Check(PermNote); err != nil {
 		return err
 	}
-	return s.run.Do(ctx, actor, "ticket.check", func(ctx context.Context, a *action.Action) error {
-		t, err := s.load(ctx, a, id)
-		if err != nil {
-			return err
-		}
-		if err := closedRefused(t); err != nil {
-			return err
-		}
-		kind, body, err := fn(ctx, a)
-		if err != nil || kind == "" {
-			a.Nothing()
-			return err
-		}
-		f := fact(t, t)
-		f.From, f.Entry, f.Args = "", -1, []string{body} // who and when stand in the list itself
-		a.Record(event.Event{Kind: kind, Subject: Subject(id), Data: f})
-		return nil
-	})
+	t, err := s.load(ctx, a, id)
+	if err != nil {
+		return err
+	}
+	if err := closedRefused(t); err != nil {
+		return err
+	}
+	kind, body, err := fn(ctx, a)
+	if err != nil || kind == "" {
+		a.Nothing()
+		return err
+	}
+	f := fact(t, t)
+	f.From, f.Entry, f.Args = "", -1, []string{body} // who and when stand in the list itself
+	a.Record(event.Event{Kind: kind, Subject: Subject(id), Data: f})
+	return nil
 }
 
 // AddChecks adds what has to be done, one item a line.
 func (s *Service) AddChecks(ctx context.Context, actor authz.Actor, id int64, text string) error {
+	return s.run.Do(ctx, actor, "ticket.check", func(ctx context.Context, a *action.Action) error { return s.AddChecksIn(ctx, a, id, text) })
+}
+
+// AddChecksIn is AddChecks within an action.
+func (s *Service) AddChecksIn(ctx context.Context, a *action.Action, id int64, text string) error {
 	var items []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -90,7 +97,7 @@ func (s *Service) AddChecks(ctx context.Context, actor authz.Actor, id int64, te
 			return fault.Invalidf("ticket.check.long", maxCheckText).Field("body", "ticket.check.long", maxCheckText)
 		}
 	}
-	return s.checking(ctx, actor, id, func(ctx context.Context, a *action.Action) (string, string, error) {
+	return s.checkingIn(ctx, a, id, func(ctx context.Context, a *action.Action) (string, string, error) {
 		var n int
 		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM ticket_checks WHERE ticket_id = $1`, id).Scan(&n); err != nil {
 			return "", "", fmt.Errorf("ticket: checklist: %w", err)
@@ -99,7 +106,7 @@ func (s *Service) AddChecks(ctx context.Context, actor authz.Actor, id int64, te
 			return "", "", fault.New(fault.Limited, "ticket.check.many", maxChecks)
 		}
 		for _, x := range items {
-			if _, err := a.Exec(ctx, `INSERT INTO ticket_checks (ticket_id, body, created_by, created_at) VALUES ($1, $2, $3, $4)`, id, x, actor.ID, a.NowMicros()); err != nil {
+			if _, err := a.Exec(ctx, `INSERT INTO ticket_checks (ticket_id, body, created_by, created_at) VALUES ($1, $2, $3, $4)`, id, x, a.Actor.ID, a.NowMicros()); err != nil {
 				return "", "", fmt.Errorf("ticket: checklist: %w", err)
 			}
 		}

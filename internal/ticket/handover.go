@@ -71,85 +71,91 @@ func MayHandOver(actor authz.Actor, user, department int64) bool {
 // nothing new is given to him until it is done; the work itself goes on in the
 // background, ticket by ticket.
 func (s *Service) StartHandover(ctx context.Context, actor authz.Actor, in HandoverInput) (id int64, err error) {
-	in.Reason = strings.TrimSpace(in.Reason)
-	err = s.run.Do(ctx, actor, "ticket.hand_over", func(ctx context.Context, a *action.Action) error {
-		// First: who is just giving him a ticket has given it before we look, or
-		// sees that he is leaving.
-		if err := s.touchRouting(ctx, a); err != nil {
-			return err
-		}
-		from, ok, err := s.org.Person(ctx, a, in.FromID)
-		if err != nil {
-			return err
-		}
-		if !ok || !MayHandOver(actor, from.ID, from.DepartmentID) {
-			return fault.New(fault.Forbidden, "handover.not_yours")
-		}
-		e := fault.Invalidf("ticket.invalid")
-		if in.Reason == "" {
-			e.Field("reason", "ticket.need_reason")
-		} else if len([]rune(in.Reason)) > 500 {
-			e.Field("reason", "ticket.too_long", 500)
-		}
-		to := ""
-		if in.ToID != 0 {
-			p, ok, err := s.org.Person(ctx, a, in.ToID)
-			if err != nil {
-				return err
-			}
-			can, err := s.org.CanBeGiven(ctx, a, in.ToID, 0, PermHandle)
-			if err != nil {
-				return err
-			}
-			switch {
-			case !ok || !p.Active:
-				e.Field("to", "ticket.assignee.unknown")
-			case in.ToID == in.FromID:
-				e.Field("to", "handover.same")
-			case !can:
-				e.Field("to", "ticket.assignee.no_right", p.Name)
-			case p.Away:
-				e.Field("to", "handover.away", p.Name)
-			}
-			to = p.Name
-		}
-		if err := e.OrNil(); err != nil {
-			return err
-		}
-		var running int
-		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM handovers WHERE state = 'running' AND from_id IN ($1, $2)`, in.FromID, in.ToID).Scan(&running); err != nil {
-			return fmt.Errorf("ticket: handover: %w", err)
-		}
-		if running > 0 {
-			return fault.New(fault.Conflict, "handover.running")
-		}
-		var total int
-		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE assignee_id = $1 AND is_open = 1`, in.FromID).Scan(&total); err != nil {
-			return fmt.Errorf("ticket: handover: %w", err)
-		}
-		if total == 0 {
-			return fault.New(fault.Conflict, "handover.nothing", from.Name)
-		}
-		if err := a.QueryRow(ctx, `INSERT INTO handovers (from_id, to_id, reason, total, by_id, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-			in.FromID, in.ToID, in.Reason, total, actor.ID, a.NowMicros()).Scan(&id); err != nil {
-			return fmt.Errorf("ticket: handover: %w", err)
-		}
-		if in.OffDuty {
-			if err := s.org.OffDuty(ctx, a, in.FromID); err != nil {
-				return err
-			}
-		}
-		if _, err := s.jobs.Enqueue(ctx, a.Tx, handoverJob, handoverArgs{id}, job.Opts{UniqueKey: "handover:" + strconv.FormatInt(id, 10), By: actor.ID}); err != nil {
-			return err
-		}
-		args := []string{from.Name, strconv.Itoa(total), to}
-		if to == "" {
-			args[2] = "@" + "handover.by_routing"
-		}
-		a.Record(event.Event{Kind: EventHandoverStarted, Subject: event.Subject{Type: handoverSubject, ID: id}, Reason: in.Reason, Data: map[string]any{"args": args}})
-		return nil
+	err = s.run.Do(ctx, actor, "ticket.hand_over", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.StartHandoverIn(ctx, a, in)
+		return err
 	})
 	return id, err
+}
+
+// StartHandoverIn is StartHandover within an action.
+func (s *Service) StartHandoverIn(ctx context.Context, a *action.Action, in HandoverInput) (id int64, err error) {
+	in.Reason = strings.TrimSpace(in.Reason)
+	// First: who is just giving him a ticket has given it before we look, or
+	// sees that he is leaving.
+	if err := s.touchRouting(ctx, a); err != nil {
+		return 0, err
+	}
+	from, ok, err := s.org.Person(ctx, a, in.FromID)
+	if err != nil {
+		return 0, err
+	}
+	if !ok || !MayHandOver(a.Actor, from.ID, from.DepartmentID) {
+		return 0, fault.New(fault.Forbidden, "handover.not_yours")
+	}
+	e := fault.Invalidf("ticket.invalid")
+	if in.Reason == "" {
+		e.Field("reason", "ticket.need_reason")
+	} else if len([]rune(in.Reason)) > 500 {
+		e.Field("reason", "ticket.too_long", 500)
+	}
+	to := ""
+	if in.ToID != 0 {
+		p, ok, err := s.org.Person(ctx, a, in.ToID)
+		if err != nil {
+			return 0, err
+		}
+		can, err := s.org.CanBeGiven(ctx, a, in.ToID, 0, PermHandle)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case !ok || !p.Active:
+			e.Field("to", "ticket.assignee.unknown")
+		case in.ToID == in.FromID:
+			e.Field("to", "handover.same")
+		case !can:
+			e.Field("to", "ticket.assignee.no_right", p.Name)
+		case p.Away:
+			e.Field("to", "handover.away", p.Name)
+		}
+		to = p.Name
+	}
+	if err := e.OrNil(); err != nil {
+		return 0, err
+	}
+	var running int
+	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM handovers WHERE state = 'running' AND from_id IN ($1, $2)`, in.FromID, in.ToID).Scan(&running); err != nil {
+		return 0, fmt.Errorf("ticket: handover: %w", err)
+	}
+	if running > 0 {
+		return 0, fault.New(fault.Conflict, "handover.running")
+	}
+	var total int
+	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE assignee_id = $1 AND is_open = 1`, in.FromID).Scan(&total); err != nil {
+		return 0, fmt.Errorf("ticket: handover: %w", err)
+	}
+	if total == 0 {
+		return 0, fault.New(fault.Conflict, "handover.nothing", from.Name)
+	}
+	if err := a.QueryRow(ctx, `INSERT INTO handovers (from_id, to_id, reason, total, by_id, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+		in.FromID, in.ToID, in.Reason, total, a.Actor.ID, a.NowMicros()).Scan(&id); err != nil {
+		return 0, fmt.Errorf("ticket: handover: %w", err)
+	}
+	if in.OffDuty {
+		if err := s.org.OffDuty(ctx, a, in.FromID); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := s.jobs.Enqueue(ctx, a.Tx, handoverJob, handoverArgs{id}, job.Opts{UniqueKey: "handover:" + strconv.FormatInt(id, 10), By: a.Actor.ID}); err != nil {
+		return 0, err
+	}
+	args := []string{from.Name, strconv.Itoa(total), to}
+	if to == "" {
+		args[2] = "@" + "handover.by_routing"
+	}
+	a.Record(event.Event{Kind: EventHandoverStarted, Subject: event.Subject{Type: handoverSubject, ID: id}, Reason: in.Reason, Data: map[string]any{"args": args}})
+	return id, nil
 }
 
 type handoverArgs struct {

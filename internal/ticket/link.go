@@ -157,18 +157,27 @@ const maxSearch = 200
 
 // SaveView stores the actor's own view and returns its id.
 func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, f Filter, shared int64) (id int64, err error) {
+	if err := s.CheckQuery(ctx, actor, f.Query); err != nil {
+		return 0, err
+	}
+	err = s.run.Do(ctx, actor, "ticket.save_view", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.SaveViewIn(ctx, a, name, f, shared)
+		return err
+	})
+	return id, err
+}
+
+// SaveViewIn is SaveView within an action; the caller has asked CheckQuery.
+func (s *Service) SaveViewIn(ctx context.Context, a *action.Action, name string, f Filter, shared int64) (id int64, err error) {
 	if shared != SharedNobody {
-		if err := actor.Check(PermSupervise); err != nil {
+		if err := a.Actor.Check(PermSupervise); err != nil {
 			return 0, err
 		}
-		if shared > 0 && !slices.Contains(actor.Teams, shared) {
+		if shared > 0 && !slices.Contains(a.Actor.Teams, shared) {
 			return 0, fault.Invalidf("ticket.invalid").Field("shared", "ticket.need_choice")
 		}
 		// What only its owner sees so would be another list for everybody else: mine stays "of whoever reads".
 		shared = max(shared, SharedEverybody)
-	}
-	if err := s.CheckQuery(ctx, actor, f.Query); err != nil {
-		return 0, err
 	}
 	name = strings.TrimSpace(name)
 	if n := len([]rune(name)); n == 0 || n > 40 {
@@ -178,26 +187,23 @@ func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, 
 	if r := []rune(f.Text); len(r) > maxSearch {
 		f.Text = string(r[:maxSearch])
 	}
-	err = s.run.Do(ctx, actor, "ticket.save_view", func(ctx context.Context, a *action.Action) error {
-		var n int
-		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM saved_views WHERE owner_id = $1`, actor.ID).Scan(&n); err != nil {
-			return err
-		}
-		if n >= 50 {
-			return fault.New(fault.Limited, "ticket.view_many", 50)
-		}
-		raw, err := marshal(f)
-		if err != nil {
-			return err
-		}
-		if err := a.QueryRow(ctx, `INSERT INTO saved_views (owner_id, name, filter, position, created_at, shared_with) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-			actor.ID, name, raw, n, a.NowMicros(), shared).Scan(&id); err != nil {
-			return fmt.Errorf("ticket: save view: %w", err)
-		}
-		a.Record(event.Event{Kind: "ticket.view_saved", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})
-		return nil
-	})
-	return id, err
+	var n int
+	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM saved_views WHERE owner_id = $1`, a.Actor.ID).Scan(&n); err != nil {
+		return 0, fmt.Errorf("ticket: save view: %w", err)
+	}
+	if n >= 50 {
+		return 0, fault.New(fault.Limited, "ticket.view_many", 50)
+	}
+	raw, err := marshal(f)
+	if err != nil {
+		return 0, err
+	}
+	if err := a.QueryRow(ctx, `INSERT INTO saved_views (owner_id, name, filter, position, created_at, shared_with) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+		a.Actor.ID, name, raw, n, a.NowMicros(), shared).Scan(&id); err != nil {
+		return 0, fmt.Errorf("ticket: save view: %w", err)
+	}
+	a.Record(event.Event{Kind: "ticket.view_saved", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})
+	return id, nil
 }
 
 // DeleteView removes the actor's own view id; NotFound when it is not his.

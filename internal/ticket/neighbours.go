@@ -3,7 +3,9 @@ package ticket
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
@@ -135,6 +137,36 @@ func Numbers(ctx context.Context, q db.Querier, ids []int64) (map[int64]string, 
 		out[id] = n
 	}
 	return out, rows.Err()
+}
+
+// Numbered returns the ids of those tickets of sc that have one of the numbers.
+func (s *Service) Numbered(ctx context.Context, sc authz.Scope, numbers []string) (map[string]int64, error) {
+	out := make(map[string]int64, len(numbers))
+	for part := range slices.Chunk(numbers, 500) {
+		var a db.Args
+		list := make([]string, len(part))
+		for i, n := range part {
+			list[i] = a.Add(n)
+		}
+		rows, err := s.DB().Read().Query(ctx, `SELECT t.number, t.id FROM tickets t WHERE t.number IN (`+strings.Join(list, ",")+`) AND `+sc.Where(&a, scopeColumns), a.Values...)
+		if err != nil {
+			return nil, fmt.Errorf("ticket: numbered: %w", err)
+		}
+		for rows.Next() {
+			var n string
+			var id int64
+			if err := rows.Scan(&n, &id); err != nil {
+				rows.Close()
+				return nil, fmt.Errorf("ticket: numbered: %w", err)
+			}
+			out[n] = id
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return nil, fmt.Errorf("ticket: numbered: %w", err)
+		}
+	}
+	return out, nil
 }
 
 // MainOf returns the main ticket of a part, for the little of it that its part

@@ -66,7 +66,11 @@ func (s *Service) Routing(ctx context.Context) (Routing, error) {
 
 // changeRouting is configure for what routing follows; old is the table before.
 func (s *Service) changeRouting(ctx context.Context, actor authz.Actor, name string, id int64, fn func(ctx context.Context, a *action.Action, old *table) ([]event.Change, error)) error {
-	return s.configure(ctx, actor, name, "ticket.route_changed", id, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
+	return s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error { return s.changeRoutingIn(ctx, a, id, fn) })
+}
+
+func (s *Service) changeRoutingIn(ctx context.Context, a *action.Action, id int64, fn func(ctx context.Context, a *action.Action, old *table) ([]event.Change, error)) error {
+	return configureIn(ctx, a, "ticket.route_changed", id, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
 		if err := s.touchRouting(ctx, a); err != nil {
 			return nil, err
 		}
@@ -142,7 +146,16 @@ func (c *Conditions) clean(e *fault.Error) {
 // SaveRule adds a rule before the one for the rest (ID 0), or changes one; the
 // one for the rest keeps no conditions and is always there.
 func (s *Service) SaveRule(ctx context.Context, actor authz.Actor, r Rule) (id int64, err error) {
-	err = s.changeRouting(ctx, actor, "ticket.save_rule", r.ID, func(ctx context.Context, a *action.Action, tb *table) ([]event.Change, error) {
+	err = s.run.Do(ctx, actor, "ticket.save_rule", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.SaveRuleIn(ctx, a, r)
+		return err
+	})
+	return id, err
+}
+
+// SaveRuleIn is SaveRule within an action.
+func (s *Service) SaveRuleIn(ctx context.Context, a *action.Action, r Rule) (id int64, err error) {
+	err = s.changeRoutingIn(ctx, a, r.ID, func(ctx context.Context, a *action.Action, tb *table) ([]event.Change, error) {
 		var old Rule
 		last := 0
 		for _, o := range tb.rules {
@@ -314,7 +327,16 @@ func (s *Service) SetChain(ctx context.Context, actor authz.Actor, department in
 
 // SaveSkill adds a skill (ID 0) or changes one: its name and what it serves.
 func (s *Service) SaveSkill(ctx context.Context, actor authz.Actor, k Skill, demo bool) (id int64, err error) {
-	err = s.changeRouting(ctx, actor, "ticket.save_skill", k.ID, func(ctx context.Context, a *action.Action, tb *table) ([]event.Change, error) {
+	err = s.run.Do(ctx, actor, "ticket.save_skill", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.SaveSkillIn(ctx, a, k, demo)
+		return err
+	})
+	return id, err
+}
+
+// SaveSkillIn is SaveSkill within an action.
+func (s *Service) SaveSkillIn(ctx context.Context, a *action.Action, k Skill, demo bool) (id int64, err error) {
+	err = s.changeRoutingIn(ctx, a, k.ID, func(ctx context.Context, a *action.Action, tb *table) ([]event.Change, error) {
 		e := fault.Invalidf("ticket.invalid")
 		for _, x := range k.Types {
 			if !slices.Contains(Types, x) {

@@ -22,21 +22,23 @@ import (
 // action with what was before and what is now.
 
 func (s *Service) configure(ctx context.Context, actor authz.Actor, name, kind string, id int64, fn func(ctx context.Context, a *action.Action) ([]event.Change, error)) error {
-	if err := actor.Check(PermConfigure); err != nil {
+	return s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error { return configureIn(ctx, a, kind, id, fn) })
+}
+
+func configureIn(ctx context.Context, a *action.Action, kind string, id int64, fn func(ctx context.Context, a *action.Action) ([]event.Change, error)) error {
+	if err := a.Actor.Check(PermConfigure); err != nil {
 		return err
 	}
-	return s.run.Do(ctx, actor, name, func(ctx context.Context, a *action.Action) error {
-		changes, err := fn(ctx, a)
-		if err != nil {
-			return err
-		}
-		if len(changes) == 0 {
-			a.Nothing()
-			return nil
-		}
-		a.Record(event.Event{Kind: kind, Subject: event.Subject{Type: "ticket_settings", ID: id}, Data: map[string]any{"changes": changes}})
+	changes, err := fn(ctx, a)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		a.Nothing()
 		return nil
-	})
+	}
+	a.Record(event.Event{Kind: kind, Subject: event.Subject{Type: "ticket_settings", ID: id}, Data: map[string]any{"changes": changes}})
+	return nil
 }
 
 // Matrix is the priority of each urgency and customer level.

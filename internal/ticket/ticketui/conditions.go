@@ -1,12 +1,11 @@
 package ticketui
 
 import (
+	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"strconv"
-	"time"
 
+	"bihuan/internal/blob"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerui"
 	"bihuan/internal/fault"
@@ -186,8 +185,7 @@ func (p *pages) showExport(w http.ResponseWriter, r *web.Request) error {
 	return exportPage.Render(w, r, sheet(r, r.T("ticket.export.title")), v)
 }
 
-// export writes the table into a file beside the store's and sends it when that
-// is on record: memory stays small, and what fails sends half a table to nobody.
+// export sends the table when it is complete and on record.
 func (p *pages) export(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	from, err := url.Parse(web.SafeNext(f.Get("from"), "/tickets"))
@@ -201,14 +199,11 @@ func (p *pages) export(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	format := table.Format(f.Choice("format", string(table.XLSX), string(table.CSV)))
-	var file *os.File
+	var file blob.File
+	var content io.ReadSeekCloser
 	if err = f.Err(); err == nil {
-		if file, err = os.CreateTemp("", "bihuan-export-*"); err == nil {
-			defer os.Remove(file.Name())
-			defer file.Close()
-			s.filter.After = ""
-			_, err = p.Tickets.Export(r.Context(), r.Actor, s.filter, f.Strings("columns"), format, file)
-		}
+		s.filter.After = ""
+		file, content, err = p.Tickets.ExportFile(r.Context(), r.Actor, s.filter, f.Strings("columns"), format)
 	}
 	if err != nil {
 		v, verr := p.exportForm(r, f, s)
@@ -217,23 +212,7 @@ func (p *pages) export(w http.ResponseWriter, r *web.Request) error {
 		}
 		return exportPage.Invalid(w, r, err, f, sheet(r, r.T("ticket.export.title")), v)
 	}
-	size, err := file.Seek(0, 2)
-	if err == nil {
-		_, err = file.Seek(0, 0)
-	}
-	if err != nil {
-		return err
-	}
-	kind := "text/csv; charset=utf-8"
-	if format == table.XLSX {
-		kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	}
-	name := r.T("ticket.nav") + "-" + r.Now().In(r.Location()).Format("20060102-1504") + "." + string(format)
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.FormatInt(size, 10))
-	h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
-	h.Set("Cache-Control", "no-store")
-	http.ServeContent(w, r.Request, "", time.Time{}, file)
+	defer content.Close()
+	blob.Serve(w, r.Request, file, content, false)
 	return nil
 }
