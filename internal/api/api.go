@@ -132,6 +132,7 @@ type Op struct {
 type route struct {
 	perm  authz.Permission
 	scope string
+	file  bool // a file may take long
 }
 
 // Handle adds an operation. In and Out are huma's input and output structs: tags
@@ -152,7 +153,7 @@ func Handle[In, Out any](a *API, op Op, h func(ctx context.Context, in *In) (*Ou
 		DefaultStatus: op.Status, Errors: slices.Compact(errs),
 		Security:                     []map[string][]string{{"bearer": {op.Scope}}},
 		Extensions:                   map[string]any{"x-permission": string(op.Perm)},
-		Metadata:                     map[string]any{"route": route{op.Perm, op.Scope}},
+		Metadata:                     map[string]any{"route": route{op.Perm, op.Scope, op.File != ""}},
 		SkipValidateBody:             true, // see JSON
 		RejectUnknownQueryParameters: true,
 		MaxBodyBytes:                 -1, // the router's limit holds
@@ -208,6 +209,10 @@ func (a adapter) Handle(op *huma.Operation, next func(huma.Context)) {
 	if a.auth != nil {
 		auth = web.Auth(a.auth)
 	}
+	opts := []web.Option{auth, web.CrossOrigin(), web.JSON()}
+	if ro.file {
+		opts = append(opts, web.Slow(30*time.Minute))
+	}
 	a.rt.Handle(op.Method+" "+op.Path, ro.perm, func(w http.ResponseWriter, r *web.Request) error {
 		if !slices.Contains(r.Actor.Scopes, ro.scope) && !slices.Contains(r.Actor.Scopes, "*") {
 			return fault.New(fault.Forbidden, "api.scope", ro.scope)
@@ -230,7 +235,7 @@ func (a adapter) Handle(op *huma.Operation, next func(huma.Context)) {
 		c := &call{hctx: humago.NewContext(op, r.Request, w)}
 		next(c)
 		return c.err
-	}, auth, web.CrossOrigin(), web.JSON())
+	}, opts...)
 }
 
 // ServeHTTP implements huma.Adapter; the router serves.

@@ -53,6 +53,8 @@ func init() {
 	// Whoever registers a request names its customer, or makes him in the same step (TKT-1).
 	org.TokenScope("tickets:read", PermView)
 	org.TokenScope("tickets:write", PermView, PermCreate, PermHandle, PermNote, PermAssign, PermPassOn, PermConfirm, PermSupervise, PermEdit, PermMerge, customer.PermView, customer.PermCreate)
+	org.TokenScope("tickets:export", PermView, PermExport)
+	org.TokenScope("tickets:configure", PermView, PermConfigure, customer.PermView)
 	org.TokenScope("follow_ups:write", PermView, PermNote)
 	org.TokenScope("search", PermView)
 }

@@ -132,6 +132,8 @@ func (w *writer) operation(op *huma.Operation) {
 			w.line("Answer: %s %s.", s, w.typ(c.Schema))
 		} else if media := fileOf(r); media != "" {
 			w.line("Answer: %s a file (`%s`).", s, media)
+		} else if s[0] == '2' {
+			w.line("Answer: %s, empty.", s)
 		} else {
 			errs = append(errs, s)
 			if sc := r.Content["application/problem+json"].Schema; s == "409" && w.typ(sc) != ref("Problem") {

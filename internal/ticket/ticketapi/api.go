@@ -15,7 +15,6 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/customer"
 	"bihuan/internal/customer/customerapi"
-	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
 	"bihuan/internal/field/fieldapi"
@@ -96,6 +95,9 @@ func Routes(a *api.API, run *action.Runner, tickets *ticket.Service, customers *
 	api.Handle(a, api.Op{ID: "get-ticket-timeline", Method: "GET", Path: "/tickets/{number}/timeline", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read a ticket's timeline", Description: "Everything said and done, newest first."}, s.timeline)
 	s.togetherRoutes(a)
+	s.workspaceRoutes(a)
+	s.bulkRoutes(a)
+	s.routingRoutes(a)
 	api.Handle(a, api.Op{ID: "search", Method: "GET", Path: "/search", Tag: "Search", Perm: web.SignedIn, Scope: "search",
 		Summary: "Search customers and tickets", Description: "Customers by number, name, credit code, telephone number or its last four digits, e-mail, WeChat, contact, pinyin or its initials; tickets by number and words. Only what the caller may see."}, s.search)
 }
@@ -106,32 +108,7 @@ type Path struct {
 }
 
 type listInput struct {
-	View       string    `query:"view" enum:"mine,mine_soon,mine_overdue,mine_waiting,mine_confirm,created,watched,desk,unassigned,open,overdue,second,complaints,finished,all" doc:"A built-in view that the rest narrows"`
-	State      []string  `query:"state" enum:"pending,in_progress,waiting_customer,awaiting_confirmation,completed,closed,cancelled" doc:"Several with commas"`
-	Open       string    `query:"open" enum:"true,false" doc:"Only open, or only finished ones"`
-	Mine       bool      `query:"mine" doc:"Assigned to the caller"`
-	Assignee   string    `query:"assignee" doc:"Login"`
-	Unassigned bool      `query:"unassigned" doc:"In a department's queue"`
-	Department string    `query:"department" doc:"Name" example:"技术支持部"`
-	Desk       bool      `query:"desk" doc:"On the caller's desk as a supervisor"`
-	Created    bool      `query:"created" doc:"Registered by the caller"`
-	Watched    bool      `query:"watched" doc:"Watched by the caller"`
-	Type       string    `query:"type" enum:"consultation,complaint,after_sales,other"`
-	Class      string    `query:"class" enum:"consulting,problem,complaint,support"`
-	CategoryID int64     `query:"category_id" doc:"A category and those below it"`
-	Priority   string    `query:"priority" enum:"urgent,high,medium,low"`
-	Urgency    string    `query:"urgency" enum:"urgent,normal,low"`
-	Channel    string    `query:"channel" enum:"phone,chat,email,social,website,walk_in,paper,api"`
-	Level      string    `query:"level" enum:"normal,vip,strategic" doc:"Level of the customer"`
-	Customer   string    `query:"customer" doc:"Number of the customer"`
-	Overdue    bool      `query:"overdue" doc:"A deadline has passed"`
-	DueWithin  int       `query:"due_within" minimum:"1" maximum:"100000" doc:"A deadline comes within so many minutes"`
-	Second     bool      `query:"second" doc:"In second handling"`
-	Unanswered bool      `query:"unanswered" doc:"The customer waits for a word"`
-	From       time.Time `query:"from" doc:"Registered at or after this time" example:"2026-11-01T00:00:00+08:00"`
-	To         time.Time `query:"to" doc:"Registered before this time"`
-	Text       string    `query:"text" maxLength:"100" doc:"Words in number, title, customer, description or result"`
-	Sort       string    `query:"sort" enum:"due,activity,waiting" doc:"Nearest deadline first (due, the default), newest activity first, or longest without activity first"`
+	Filter
 	api.Page
 }
 
@@ -144,30 +121,11 @@ type List struct {
 type listOutput struct{ Body List }
 
 func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	f := ticket.Filter{View: in.View, Mine: in.Mine, Unassigned: in.Unassigned, Desk: in.Desk, Created: in.Created, Watched: in.Watched, Type: in.Type, Class: in.Class, Category: in.CategoryID,
-		Priority: in.Priority, Urgency: in.Urgency, Channel: in.Channel, Level: in.Level, Overdue: in.Overdue, DueWithin: in.DueWithin, Second: in.Second, Unanswered: in.Unanswered,
-		From: db.Micros(in.From), To: db.Micros(in.To), Text: in.Text, Sort: ticket.Sort(in.Sort), Limit: in.Limit, After: in.Cursor}
-	for _, st := range in.State {
-		f.States = append(f.States, ticket.State(st))
-	}
-	if in.Open != "" {
-		open := in.Open == "true"
-		f.Open = &open
-	}
-	var err error
-	if f.Assignee, err = s.people.PersonID(ctx, "assignee", in.Assignee); err != nil {
+	f, err := s.filter(ctx, in.Filter)
+	if err != nil {
 		return nil, err
 	}
-	if f.Department, err = s.people.DepartmentID(ctx, "department", in.Department); err != nil {
-		return nil, err
-	}
-	if in.Customer != "" {
-		if f.Customer, err = customer.IDOf(ctx, s.tickets.DB().Read(), in.Customer); err != nil {
-			return nil, err
-		} else if f.Customer == 0 {
-			f.Customer = -1 // nobody's: like one whose tickets the caller may not see
-		}
-	}
+	f.Limit, f.After = in.Limit, in.Cursor
 	p, err := s.tickets.List(ctx, ticket.View(api.Actor(ctx)), f)
 	if err != nil {
 		return nil, err
