@@ -2,8 +2,10 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
+	"bihuan/internal/action"
 	"bihuan/internal/db"
 )
 
@@ -25,4 +27,27 @@ func AddMany(ctx context.Context, tx *db.Tx, es []Entry) error {
 		return fmt.Errorf("journal: add %d: %w", len(es), err)
 	}
 	return nil
+}
+
+// AddMoves writes the lines of many moves that a program makes now, and returns
+// their ids in the same order.
+func AddMoves(ctx context.Context, a *action.Action, es []Entry, ms []Moved) ([]int64, error) {
+	ids, err := a.ReserveIDs(ctx, "entries", len(es))
+	if err != nil || len(es) == 0 {
+		return nil, err
+	}
+	const width = 9
+	values := make([]any, 0, len(es)*width)
+	for i, e := range es {
+		detail, err := json.Marshal(ms[i])
+		if err != nil {
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+		values = append(values, ids[i], e.TicketID, e.CustomerID, string(System), string(a.Actor.Kind), a.Actor.ID, a.Actor.Name, string(detail), a.NowMicros())
+	}
+	err = a.InsertMany(ctx, `INSERT INTO entries (id, ticket_id, customer_id, kind, author_kind, author_id, author_name, detail, created_at)`, "", width, values)
+	if err != nil {
+		return nil, fmt.Errorf("journal: add %d moves: %w", len(es), err)
+	}
+	return ids, nil
 }

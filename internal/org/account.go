@@ -107,12 +107,12 @@ type Presence struct {
 	DelegateID   int64     // 0: nobody
 }
 
-// SetPresence changes the availability of a user: his own, or anybody's by an
-// administrator.
+// SetPresence changes the availability of a user: his own, or that of somebody
+// in the actor's roster.
 func (s *Service) SetPresence(ctx context.Context, actor authz.Actor, userID int64, in Presence) error {
-	perm := PermManage
-	if actor.Kind == authz.User && actor.ID == userID {
-		perm = PermAccount
+	perm, err := s.ofPerson(ctx, actor, userID)
+	if err != nil {
+		return err
 	}
 	return s.change(ctx, actor, perm, "org.set_presence", func(ctx context.Context, a *action.Action) error {
 		u, err := loadUser(ctx, a.Tx, userID)

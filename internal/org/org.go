@@ -45,6 +45,7 @@ type User struct {
 	Teams        []int64 // further departments he works in
 	RoleIDs      []int64
 	Skills       []int64
+	Hours        []Span // when he works; none: not known
 	Active       bool
 	MustChange   bool // the password was given by somebody else
 	Availability Availability

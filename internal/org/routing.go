@@ -16,7 +16,7 @@ type Candidate struct {
 }
 
 // OnDuty returns who may be given work of the department now: active, online,
-// not away, a member by home or team, and holding perm. Whether he is below his
+// at work, not away, a member by home or team, and holding perm. Whether he is below his
 // capacity knows only the room that counts the work. By id; q is that of the
 // action under way.
 func (s *Service) OnDuty(ctx context.Context, q db.Querier, departmentID int64, perm authz.Permission) ([]Candidate, error) {
@@ -28,7 +28,7 @@ func (s *Service) OnDuty(ctx context.Context, q db.Querier, departmentID int64, 
 	var out []Candidate
 	for _, id := range o.members[departmentID] {
 		u := o.users[id]
-		if u.Availability == Online && !u.Away(now) && o.levels(u.RoleIDs)[perm] > authz.None {
+		if u.Availability == Online && !u.Away(now) && u.AtWork(now) && o.levels(u.RoleIDs)[perm] > authz.None {
 			out = append(out, Candidate{ID: u.ID, Name: u.Name, Capacity: u.Capacity})
 		}
 	}

@@ -107,6 +107,7 @@ type Member struct {
 	Candidate
 	Availability Availability
 	Away         bool
+	Off          bool // outside his working hours
 	Allowed      bool // holds the permission asked for
 	Skills       []int64
 }
@@ -122,7 +123,7 @@ func (s *Service) Members(ctx context.Context, q db.Querier, departmentID int64,
 	out := make([]Member, 0, len(o.members[departmentID]))
 	for _, id := range o.members[departmentID] {
 		u := o.users[id]
-		out = append(out, Member{Candidate{ID: u.ID, Name: u.Name, Capacity: u.Capacity}, u.Availability, u.Away(now), o.levels(u.RoleIDs)[perm] > authz.None, u.Skills})
+		out = append(out, Member{Candidate{ID: u.ID, Name: u.Name, Capacity: u.Capacity}, u.Availability, u.Away(now), !u.AtWork(now), o.levels(u.RoleIDs)[perm] > authz.None, u.Skills})
 	}
 	return out, nil
 }

@@ -39,6 +39,8 @@ type snapshot struct {
 	grants      map[int64]map[authz.Permission]authz.Level // by role
 	members     map[int64][]int64                          // active users by department or team, by id
 
+	turns []Turn // who is on duty when
+
 	actors sync.Map // user id -> authz.Actor, made when first asked for
 	merged sync.Map // role ids -> merged levels: most colleagues share one set
 }
@@ -189,6 +191,23 @@ func (s *Service) load(ctx context.Context, q db.Querier) (*snapshot, error) {
 			if p := o.users[u]; p != nil {
 				p.Skills = append(p.Skills, k)
 			}
+			return err
+		}),
+		each("hours", `SELECT user_id, weekday, from_minute, to_minute FROM user_hours ORDER BY user_id, weekday, from_minute`, func(rows db.Rows) error {
+			var u int64
+			var h Span
+			err := rows.Scan(&u, &h.Weekday, &h.From, &h.To)
+			if p := o.users[u]; p != nil {
+				p.Hours = append(p.Hours, h)
+			}
+			return err
+		}),
+		each("duty", `SELECT id, department_id, user_id, weekday, from_minute, to_minute, from_at, to_at FROM duty_turns ORDER BY id`, func(rows db.Rows) error {
+			var t Turn
+			var from, to int64
+			err := rows.Scan(&t.ID, &t.DepartmentID, &t.UserID, &t.Weekday, &t.FromMinute, &t.ToMinute, &from, &to)
+			t.From, t.To = db.FromMicros(from), db.FromMicros(to)
+			o.turns = append(o.turns, t)
 			return err
 		}),
 		each("roles", `SELECT id, code, name, builtin, version FROM roles ORDER BY id`, func(rows db.Rows) error {

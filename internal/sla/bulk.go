@@ -34,7 +34,11 @@ func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
 	if err != nil {
 		return err
 	}
-	const width = 16
+	l, err := held(ctx, tx)
+	if err != nil {
+		return err
+	}
+	const width = 19
 	clocks := make([]any, 0, len(starts)*width)
 	segments := make([]any, 0, len(starts)*5)
 	for i, s := range starts {
@@ -45,6 +49,8 @@ func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
 		if c.Target == 0 {
 			c.Target = s.Due.Sub(s.From)
 		}
+		ladder := l.of(s.Kind, s.Policy)
+		c.Ladder, c.rungs = ladder.ID, ladder.Steps
 		var due, segment, next int64
 		if s.Paused {
 			c.State = Paused
@@ -52,20 +58,21 @@ func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
 		} else {
 			due, segment = db.Micros(s.Due), db.Micros(s.From)
 			c.Missed = !tx.Now.Before(s.Due)
-			for c.Step < len(Ladders[s.Kind]) && !c.next(c.Step).After(tx.Now) {
+			for c.Step < len(c.rungs) && !c.at(c.rung(c.Step)).After(tx.Now) {
 				c.Step++
 			}
-			next = db.Micros(c.next(c.Step))
+			c.Repeats = maxRepeats // nothing of the past is said again
+			next = db.Micros(c.next())
 		}
 		clocks = append(clocks, ids[i], s.TicketID, string(s.Kind), max(s.Round, 1), string(c.State), s.Policy, c.Target.Microseconds(), db.Micros(s.From),
-			due, c.Used.Microseconds(), segment, c.Step, next, db.Bool(c.Missed), 0, "")
+			due, c.Used.Microseconds(), segment, c.Step, next, db.Bool(c.Missed), 0, "", c.Ladder, c.Repeats, db.Bool(c.Missed))
 		ended, endWhy := int64(0), ""
 		if s.Paused {
 			ended, endWhy = tx.NowMicros(), s.Why
 		}
 		segments = append(segments, ids[i], db.Micros(s.From), ended, s.Why, endWhy)
 	}
-	if err := tx.InsertMany(ctx, `INSERT INTO clocks (id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason)`, "", width, clocks); err != nil {
+	if err := tx.InsertMany(ctx, `INSERT INTO clocks (id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, counted)`, "", width, clocks); err != nil {
 		return fmt.Errorf("sla: arm %d clocks: %w", len(starts), err)
 	}
 	if err := tx.InsertMany(ctx, `INSERT INTO clock_segments (clock_id, started_at, ended_at, start_reason, end_reason)`, "", 5, segments); err != nil {

@@ -30,24 +30,22 @@ func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due t
 		if by <= 0 {
 			return true, nil // pauses have moved it further already
 		}
+		if c.FirstTarget == 0 {
+			c.FirstTarget = c.Target
+		}
 		c.Target += by
 		used := c.UsedAt(a.Now)
-		for i, s := range Ladders[k] {
-			if i < c.Step && s.offset(c.Target) > used {
-				c.Step = i
-				break
-			}
-		}
-		if _, err := a.Exec(ctx, `DELETE FROM clock_firings WHERE clock_id = $1 AND step >= $2`, c.ID, c.Step); err != nil {
-			return false, fmt.Errorf("sla: extend clock %d: %w", c.ID, err)
-		}
+		c.rewind(used)
 		dueAt, next := int64(0), int64(0)
 		if c.State == Running {
-			dueAt, next = db.Micros(c.SegmentAt.Add(c.Target-c.Used)), db.Micros(c.next(c.Step))
+			dueAt, next = db.Micros(c.at(c.Target)), db.Micros(c.next())
 		}
-		if _, err := a.Exec(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, step = $4, missed = $5 WHERE id = $6`,
-			c.Target.Microseconds(), dueAt, next, c.Step, db.Bool(used > c.Target), c.ID); err != nil {
+		if _, err := a.Exec(ctx, `UPDATE clocks SET target = $1, first_target = $2, due_at = $3, next_at = $4, step = $5, repeats = $6, known_at = $7, missed = $8 WHERE id = $9`,
+			c.Target.Microseconds(), c.FirstTarget.Microseconds(), dueAt, next, c.Step, c.Repeats, db.Micros(c.KnownAt), db.Bool(used > c.Target), c.ID); err != nil {
 			return false, fmt.Errorf("sla: extend clock %d: %w", c.ID, err)
+		}
+		if err := uncount(ctx, a, c.ID); err != nil {
+			return false, err
 		}
 		return true, nil
 	}
@@ -86,7 +84,7 @@ func Restore(ctx context.Context, a *action.Action, ticketID int64, ended, why s
 		state, segment, due, next := Paused, int64(0), int64(0), int64(0)
 		if ran > 0 {
 			c.SegmentAt, state = a.Now, Running
-			segment, due, next = a.NowMicros(), db.Micros(a.Now.Add(c.Target-c.Used)), db.Micros(c.next(c.Step))
+			segment, due, next = a.NowMicros(), db.Micros(c.at(c.Target)), db.Micros(c.next())
 			if _, err := a.Exec(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
 				return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
 			}
@@ -94,6 +92,9 @@ func Restore(ctx context.Context, a *action.Action, ticketID int64, ended, why s
 		if _, err := a.Exec(ctx, `UPDATE clocks SET state = $1, segment_at = $2, due_at = $3, next_at = $4, ended_at = 0, end_reason = '' WHERE id = $5`,
 			string(state), segment, due, next, c.ID); err != nil {
 			return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
+		}
+		if err := uncount(ctx, a, c.ID); err != nil {
+			return err
 		}
 	}
 	return nil

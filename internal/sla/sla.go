@@ -12,15 +12,11 @@ package sla
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"bihuan/internal/action"
-	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 )
@@ -47,76 +43,6 @@ var Kinds = []Kind{FirstResponse, Acknowledge, Urgent, Update, Resolution, Custo
 // the ticket is answered (TKT-13): our own deadlines, not the customer's.
 func (k Kind) Promise() bool {
 	return k == FirstResponse || k == Acknowledge || k == Update || k == Resolution
-}
-
-// Who is told when a step fires; resolved at the moment of firing.
-type Who string
-
-const (
-	Assignee   Who = "assignee"
-	Supervisor Who = "supervisor"
-	Head       Who = "head"
-	TheClient  Who = "customer"
-)
-
-// Step is one rung of a clock's ladder.
-type Step struct {
-	Name    string        // warn, miss, escalate, remind, lapse, decide
-	After   time.Duration // from the start; when 0, Percent of the target
-	Percent int
-	Tell    []Who
-	Desk    bool // lay the ticket on the supervisor's desk (escalation +1)
-	Urgent  bool // through the instant channel
-}
-
-// offset is when the step fires, as used time of the clock.
-func (s Step) offset(target time.Duration) time.Duration {
-	if s.After > 0 {
-		return s.After
-	}
-	return target * time.Duration(s.Percent) / 100
-}
-
-// Ladders say what happens near and after each deadline. Steps in order of time.
-var Ladders = map[Kind][]Step{
-	FirstResponse: {
-		{Name: "warn", Percent: 80, Tell: []Who{Assignee}},
-		{Name: "miss", Percent: 100, Tell: []Who{Assignee, Supervisor}},
-	},
-	Acknowledge: {
-		{Name: "remind", Percent: 50, Tell: []Who{Assignee}},
-		{Name: "miss", Percent: 100, Tell: []Who{Supervisor}, Desk: true},
-	},
-	Urgent: {
-		{Name: "miss", Percent: 100, Tell: []Who{Assignee, Supervisor}, Urgent: true},
-	},
-	Update: {
-		{Name: "warn", Percent: 83, Tell: []Who{Assignee}}, // 20 h of 24
-		{Name: "miss", Percent: 100, Tell: []Who{Assignee}},
-		{Name: "escalate", Percent: 117, Tell: []Who{Supervisor}}, // 28 h of 24
-	},
-	Resolution: {
-		{Name: "warn", Percent: 80, Tell: []Who{Assignee}},
-		{Name: "miss", Percent: 100, Tell: []Who{Assignee, Supervisor}},
-		{Name: "escalate", Percent: 150, Tell: []Who{Head}},
-	},
-	CustomerReply: {
-		{Name: "remind", Percent: 33, Tell: []Who{TheClient, Assignee}}, // 24 h of 72
-		{Name: "decide", Percent: 100, Tell: []Who{Assignee}},
-	},
-	Confirmation: {
-		{Name: "remind", Percent: 33, Tell: []Who{TheClient}},
-		{Name: "remind", Percent: 66, Tell: []Who{TheClient}},
-		{Name: "lapse", Percent: 100},
-	},
-	Stage: {
-		{Name: "warn", Percent: 80, Tell: []Who{Assignee}},
-		{Name: "miss", Percent: 100, Tell: []Who{Supervisor}},
-	},
-	FollowUp: {
-		{Name: "warn", Percent: 83, Tell: []Who{Supervisor}},
-		{Name: "miss", Percent: 100, Tell: []Who{Supervisor, Head}},
-	},
 }
 
 // State of a clock.
@@ -147,6 +73,14 @@ type Clock struct {
 	Missed    bool
 	EndedAt   time.Time
 	EndReason string
+
+	Ladder      int64         // whose rungs it climbs; 0: those the product brings
+	Repeats     int           // how often the last step has been said again
+	Fired       int           // how many firings there were
+	KnownAt     time.Time     // since when somebody knows of the last step; zero: not yet
+	FirstTarget time.Duration // before it was deferred; 0: it was not
+
+	rungs []Step // of Ladder
 }
 
 // UsedAt is the time used at now.
@@ -163,41 +97,14 @@ type Segment struct {
 	StartReason, EndReason string    // locale keys sla.why.<reason>
 }
 
-// Handler is told, inside the transaction of the firing, that a step of c has
-// fired. c is as it was before the step.
-type Handler func(ctx context.Context, a *action.Action, c Clock, s Step) error
-
-// Service keeps clocks and fires them.
-type Service struct {
-	run    *action.Runner
-	handle Handler
-	lock   func(ctx context.Context, a *action.Action, tickets []int64) error
-
-	sweeping sync.Mutex
-	failed   map[int64]failure // by clock
-}
-
-// New returns the service; see OnFire.
-func New(run *action.Runner) *Service { return &Service{run: run, failed: map[int64]failure{}} }
-
-// OnFire sets who is told of firings; before the first Sweep.
-func (s *Service) OnFire(h Handler) { s.handle = h }
-
-// LockFirst sets what locks the tickets of the clocks about to be fired, before
-// the clocks themselves: a move takes them in that order, and with the other one
-// the two would wait for each other. Before the first Sweep.
-func (s *Service) LockFirst(f func(ctx context.Context, a *action.Action, tickets []int64) error) {
-	s.lock = f
-}
-
-const columns = `id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason`
+const columns = `id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, fired, known_at, first_target`
 
 func scan(row interface{ Scan(...any) error }) (c Clock, err error) {
-	var target, started, due, used, segment, next, ended, missed int64
-	err = row.Scan(&c.ID, &c.TicketID, (*string)(&c.Kind), &c.Round, (*string)(&c.State), &c.Policy, &target, &started, &due, &used, &segment, &c.Step, &next, &missed, &ended, &c.EndReason)
+	var target, started, due, used, segment, next, ended, missed, known, first int64
+	err = row.Scan(&c.ID, &c.TicketID, (*string)(&c.Kind), &c.Round, (*string)(&c.State), &c.Policy, &target, &started, &due, &used, &segment, &c.Step, &next, &missed, &ended, &c.EndReason, &c.Ladder, &c.Repeats, &c.Fired, &known, &first)
 	c.Target, c.Used = time.Duration(target)*time.Microsecond, time.Duration(used)*time.Microsecond
 	c.StartedAt, c.DueAt, c.SegmentAt, c.NextAt, c.EndedAt = db.FromMicros(started), db.FromMicros(due), db.FromMicros(segment), db.FromMicros(next), db.FromMicros(ended)
-	c.Missed = missed == 1
+	c.Missed, c.KnownAt, c.FirstTarget = missed == 1, db.FromMicros(known), time.Duration(first)*time.Microsecond
 	return c, err
 }
 
@@ -215,7 +122,11 @@ func list(ctx context.Context, q db.Querier, where string, args ...any) ([]Clock
 		}
 		out = append(out, c)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("sla: read clocks: %w", err)
+	}
+	rows.Close() // the ladders are asked for on the same connection
+	return out, climb(ctx, q, out)
 }
 
 // Of returns all clocks of a ticket, oldest first.
@@ -315,12 +226,16 @@ func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round in
 	if err != nil {
 		return err
 	}
-	c := Clock{TicketID: ticketID, Kind: k, Round: round, State: Running, Policy: policy, Target: target, StartedAt: a.Now, DueAt: a.Now.Add(target), SegmentAt: a.Now}
-	c.NextAt = c.next(0)
+	l, err := LadderFor(ctx, a, k, policy)
+	if err != nil {
+		return err
+	}
+	c := Clock{TicketID: ticketID, Kind: k, Round: round, State: Running, Policy: policy, Target: target, StartedAt: a.Now, SegmentAt: a.Now, Ladder: l.ID, rungs: l.Steps}
+	c.DueAt, c.NextAt = c.at(target), c.next()
 	err = a.Later(ctx, `
-		INSERT INTO clocks (ticket_id, kind, round, state, policy, target, started_at, due_at, segment_at, next_at)
-		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9)`,
-		ticketID, string(k), round, policy, target.Microseconds(), db.Micros(c.StartedAt), db.Micros(c.DueAt), db.Micros(c.SegmentAt), db.Micros(c.NextAt))
+		INSERT INTO clocks (ticket_id, kind, round, state, policy, target, started_at, due_at, segment_at, next_at, ladder_id)
+		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10)`,
+		ticketID, string(k), round, policy, target.Microseconds(), db.Micros(c.StartedAt), db.Micros(c.DueAt), db.Micros(c.SegmentAt), db.Micros(c.NextAt), l.ID)
 	if err != nil {
 		return fmt.Errorf("sla: arm %s of %d: %w", k, ticketID, err)
 	}
@@ -422,8 +337,8 @@ func Resume(ctx context.Context, a *action.Action, ticketID int64, why string, k
 		if !resumes(c) {
 			continue
 		}
-		c.SegmentAt, c.State, c.DueAt = a.Now, Running, a.Now.Add(c.Target-c.Used)
-		c.NextAt = c.next(c.Step)
+		c.SegmentAt, c.State = a.Now, Running
+		c.DueAt, c.NextAt = c.at(c.Target), c.next()
 		if err := a.Later(ctx, `UPDATE clocks SET state = 'running', segment_at = $1, due_at = $2, next_at = $3 WHERE id = $4`,
 			a.NowMicros(), db.Micros(c.DueAt), db.Micros(c.NextAt), c.ID); err != nil {
 			return fmt.Errorf("sla: resume clock %d: %w", c.ID, err)
@@ -453,6 +368,9 @@ func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round
 		if _, err := a.Exec(ctx, `UPDATE clocks SET state = 'paused', ended_at = 0, end_reason = '', due_at = 0 WHERE id = $1`, c.ID); err != nil {
 			return fmt.Errorf("sla: revive clock %d: %w", c.ID, err)
 		}
+		if err := uncount(ctx, a, c.ID); err != nil {
+			return err
+		}
 		forget(a, ticketID)
 		return Resume(ctx, a, ticketID, why, k)
 	}
@@ -480,7 +398,7 @@ func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, tar
 		}
 		c.Target, c.Policy = target, policy
 		if c.State == Running {
-			c.DueAt, c.NextAt = c.SegmentAt.Add(target-c.Used), c.next(c.Step)
+			c.DueAt, c.NextAt = c.at(target), c.next()
 		}
 		if err := a.Later(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, policy = $4 WHERE id = $5`,
 			target.Microseconds(), db.Micros(c.DueAt), db.Micros(c.NextAt), policy, c.ID); err != nil {
@@ -489,15 +407,6 @@ func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, tar
 		b.clocks[i] = c
 	}
 	return nil
-}
-
-// next is when step i fires; the zero time when there is no such step.
-func (c Clock) next(i int) time.Time {
-	steps := Ladders[c.Kind]
-	if i >= len(steps) {
-		return time.Time{}
-	}
-	return c.SegmentAt.Add(steps[i].offset(c.Target) - c.Used)
 }
 
 // Nearest returns the running clock of a ticket that is due first, ok false when
@@ -513,151 +422,6 @@ func Nearest(ctx context.Context, a *action.Action, ticketID int64) (c Clock, ok
 		}
 	}
 	return c, ok, nil
-}
-
-const (
-	sweepBatch = 64
-	// TimerName is the actor of firings in the audit trail.
-	TimerName = "sla timer"
-)
-
-// Sweep fires every step that is due, in the order of their times, and reports
-// how many. It costs one index look-up when nothing is due. A clock that cannot
-// be fired holds up no other; it is tried again later and later.
-func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
-	s.sweeping.Lock()
-	defer s.sweeping.Unlock()
-	var errs []error
-	for {
-		now := s.run.DB().Clock().Now()
-		limit := sweepBatch * (1 + (s.putOff(now)+sweepBatch-1)/sweepBatch) // few different statements
-		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(limit), db.Micros(now))
-		if err != nil {
-			return fired, errors.Join(append(errs, err)...)
-		}
-		due = slices.DeleteFunc(due, func(c Clock) bool { return s.failed[c.ID].until.After(now) })
-		if len(due) == 0 {
-			return fired, errors.Join(errs...)
-		}
-		n, err := s.fire(ctx, due)
-		if err != nil {
-			n = 0
-			for _, c := range due {
-				m, err := s.fire(ctx, []Clock{c})
-				n += m
-				if err != nil {
-					f := s.failed[c.ID]
-					f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
-					s.failed[c.ID] = f
-					errs = append(errs, fmt.Errorf("sla: clock %d of ticket %d: %w", c.ID, c.TicketID, err))
-				} else {
-					delete(s.failed, c.ID)
-				}
-			}
-		}
-		fired += n
-		if n == 0 && err == nil || len(errs) >= maxFailures {
-			return fired, errors.Join(errs...) // another node was faster, or something is wrong with all of them
-		}
-	}
-}
-
-// How long a clock that could not be fired is left alone; its time is promised
-// to 5 s, so that what passes at once passes in time.
-const (
-	retryFirst = 2 * time.Second
-	retryMax   = 5 * time.Minute
-	// maxFailures bounds what one sweep spends on clocks that fail.
-	maxFailures = 4 * sweepBatch
-)
-
-type failure struct {
-	until time.Time
-	wait  time.Duration // after the next failure
-}
-
-// putOff counts the clocks that are left alone at now, and forgets those whose
-// time is long past: they have ended or were fired by another node.
-func (s *Service) putOff(now time.Time) (n int) {
-	for id, f := range s.failed {
-		switch {
-		case f.until.After(now):
-			n++
-		case now.Sub(f.until) > 2*retryMax:
-			delete(s.failed, id)
-		}
-	}
-	return n
-}
-
-func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) {
-	err = s.run.Do(ctx, authz.System(TimerName), "sla.fire", func(ctx context.Context, a *action.Action) error {
-		fired = 0
-		a.Nothing()
-		if s.lock != nil {
-			ids := make([]int64, len(due))
-			for i, d := range due {
-				ids[i] = d.TicketID
-			}
-			if err := s.lock(ctx, a, ids); err != nil {
-				return err
-			}
-		}
-		for _, d := range due {
-			forget(a, d.TicketID)
-			c, err := scan(a.QueryRow(ctx, "SELECT "+columns+" FROM clocks WHERE id = $1"+a.ForUpdate(), d.ID))
-			if err != nil {
-				return fmt.Errorf("sla: clock %d: %w", d.ID, err)
-			}
-			steps := Ladders[c.Kind]
-			if c.State != Running || c.NextAt.IsZero() || c.NextAt.After(a.Now) || c.Step >= len(steps) {
-				continue // met, paused or fired meanwhile
-			}
-			step := steps[c.Step]
-			res, err := a.Exec(ctx, `INSERT INTO clock_firings (clock_id, step, due_at, fired_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-				c.ID, c.Step, db.Micros(c.NextAt), a.NowMicros())
-			if err != nil {
-				return fmt.Errorf("sla: fire clock %d: %w", c.ID, err)
-			}
-			n, err := res.RowsAffected()
-			if err != nil {
-				return fmt.Errorf("sla: fire clock %d: %w", c.ID, err)
-			}
-			missed := c.Missed || step.offset(c.Target) >= c.Target
-			if _, err := a.Exec(ctx, `UPDATE clocks SET step = $1, next_at = $2, missed = $3 WHERE id = $4`,
-				c.Step+1, db.Micros(c.next(c.Step+1)), db.Bool(missed), c.ID); err != nil {
-				return fmt.Errorf("sla: fire clock %d: %w", c.ID, err)
-			}
-			if n == 0 {
-				continue
-			}
-			fired++
-			if s.handle != nil {
-				if err := s.handle(ctx, a, c, step); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	return fired, err
-}
-
-// sweepEvery keeps firings within the promised 5 s of their time.
-const sweepEvery = time.Second
-
-// Run sweeps until ctx ends; onError may be nil.
-func (s *Service) Run(ctx context.Context, onError func(error)) {
-	for {
-		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil && onError != nil {
-			onError(err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.run.DB().Clock().After(sweepEvery):
-		}
-	}
 }
 
 // Policy is a set of promised times (SLA-1). "" in Type or Urgency matches any.

@@ -27,8 +27,14 @@ func newBench(t *testing.T, d *db.DB, c *clock.Fake) *bench {
 	b := &bench{House: tickettest.New(t, d, c)}
 	b.ticket = b.Register().ID
 	b.do(func(ctx context.Context, a *action.Action) error { return sla.Stop(ctx, a, b.ticket, "cancelled") })
-	b.Clocks.OnFire(func(_ context.Context, _ *action.Action, c sla.Clock, s sla.Step) error {
-		b.fired = append(b.fired, fmt.Sprint(c.Kind, " ", s.Name))
+	b.Clocks.OnFire(func(_ context.Context, _ *action.Action, fs []*sla.Fired) error {
+		for _, f := range fs {
+			said := fmt.Sprint(f.Clock.Kind, " ", f.Step.Name)
+			if f.Again {
+				said += "+"
+			}
+			b.fired = append(b.fired, said)
+		}
 		return nil
 	})
 	return b
@@ -163,12 +169,14 @@ func TestFailingClocks(t *testing.T) {
 		tries, fired := 0, 0
 		broken := errors.New("cannot be said")
 		var heal bool
-		h.Clocks.OnFire(func(_ context.Context, _ *action.Action, c sla.Clock, _ sla.Step) error {
-			if sick[c.TicketID] && !heal {
-				tries++
-				return broken
+		h.Clocks.OnFire(func(_ context.Context, _ *action.Action, fs []*sla.Fired) error {
+			for _, f := range fs {
+				if sick[f.Clock.TicketID] && !heal {
+					tries++
+					return broken
+				}
 			}
-			fired++
+			fired += len(fs)
 			return nil
 		})
 		h.Clock.Advance(time.Hour) // the reminder of each acknowledge clock

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -669,66 +668,6 @@ func lockAll(ctx context.Context, a *action.Action, ids []int64) error {
 	var args db.Args
 	_, err := idsOf(ctx, a, `SELECT t.id FROM tickets t WHERE t.id IN (`+args.AddInts(ids)+`) ORDER BY t.id`+lockOf(a), args.Values...)
 	return err
-}
-
-// fired follows the steps of the clocks, inside the firing's transaction.
-func (s *Service) fired(ctx context.Context, a *action.Action, c sla.Clock, step sla.Step) error {
-	old, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", c.TicketID, lockOf(a))
-	if err != nil {
-		return err
-	}
-	if step.Name == "lapse" {
-		_, err := s.DoIn(ctx, a, old.ID, Lapse, Input{})
-		return err
-	}
-	t := old
-	kind := "ticket.clock_" + map[string]string{"warn": "warned", "remind": "reminded", "miss": "missed", "escalate": "escalated", "decide": "waited"}[step.Name]
-	if step.Name == "miss" && c.Kind.Promise() {
-		t.Overdue = true
-	}
-	var told []int64
-	for _, w := range step.Tell {
-		var id int64
-		switch w {
-		case sla.Assignee:
-			id = t.AssigneeID
-			if id == 0 {
-				id = t.SupervisorID
-			}
-		case sla.Supervisor:
-			id, err = s.supervisor(ctx, a, t.DepartmentID)
-		case sla.Head:
-			id, err = s.org.HeadOf(ctx, a, t.DepartmentID)
-		case sla.TheClient:
-			if t.ParentID != 0 {
-				id, err = leadOwner(ctx, a, t.ParentID)
-			} else {
-				err = deliver(ctx, a, t, 0, "reminder")
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if id != 0 && !slices.Contains(told, id) {
-			told = append(told, id)
-		}
-	}
-	if step.Desk {
-		t.Escalation++
-		if t.SupervisorID, err = s.supervisor(ctx, a, t.DepartmentID); err != nil {
-			return err
-		}
-	}
-	if err := s.askFollowUp(ctx, a, t, c, step); err != nil {
-		return err
-	}
-	if err := s.save(ctx, a, old, &t); err != nil {
-		return err
-	}
-	f := fact(old, t)
-	f.From, f.Args, f.Tell, f.Clock, f.Step = "", []string{"@sla.clock." + string(c.Kind)}, told, c.Kind, step.Name
-	f.Urgent = f.Urgent || step.Urgent
-	return s.note(ctx, a, kind, t, f, "")
 }
 
 // Archive closes what has been completed for longer than the reopen window; at

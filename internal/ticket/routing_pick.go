@@ -70,6 +70,7 @@ const (
 	whyAway    = "away"
 	whyOffline = "offline"
 	whyBusy    = "busy"
+	whyOff     = "off" // outside his working hours
 	whyFull    = "full"
 )
 
@@ -133,6 +134,8 @@ func (s *Service) choose(ctx context.Context, q db.Querier, tb *table, d *Decisi
 			c.Why = whyOffline
 		case m.Availability != org.Online:
 			c.Why = whyBusy
+		case m.Off:
+			c.Why = whyOff
 		case c.Open >= m.Capacity:
 			c.Why = whyFull
 		default:
@@ -201,6 +204,13 @@ func (s *Service) ask(ctx context.Context, q db.Querier, chain []Strategy, d *De
 				return who, err
 			}
 			try.User = user
+			if user != 0 { // who is away has chosen who acts for him
+				if by, err := s.org.StandIn(ctx, q, user); err != nil {
+					return who, err
+				} else if slices.ContainsFunc(pool, func(f free) bool { return f.ID == by }) {
+					user = by
+				}
+			}
 			switch i := slices.IndexFunc(pool, func(f free) bool { return f.ID == user }); {
 			case user == 0:
 				try.Result = triedUnknown

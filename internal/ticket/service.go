@@ -46,6 +46,7 @@ func New(run *action.Runner, o *org.Service, c *customer.Service, files *blob.Fi
 	s.config = s.readConfig
 	clocks.OnFire(s.fired)
 	clocks.LockFirst(lockAll)
+	clocks.AboutTickets(answerable)
 	s.AddAfter(s.followTasks)
 	return s
 }
@@ -335,6 +336,7 @@ type Fact struct {
 	Entry         int64          `json:"entry,omitempty"`
 	Clock         sla.Kind       `json:"clock,omitempty"`
 	Step          string         `json:"step,omitempty"`
+	Class         sla.Class      `json:"class,omitempty"` // how loud the notice is: urgent, insist
 	Changes       []event.Change `json:"changes,omitempty"`
 	Stars         int            `json:"stars,omitempty"` // of the rating that came with it
 	// Automated says that a program sent what was registered: nobody answers it

@@ -251,6 +251,9 @@ func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p sla.Policy
 		if err != nil {
 			return nil, err
 		}
+		if err := sla.RenamePolicy(ctx, a.Tx, old.Name, p.Name); err != nil {
+			return nil, err
+		}
 		if p.ID == 0 {
 			_, err = a.Exec(ctx, `INSERT INTO sla_policies (name, type, urgency, targets, pause_when_waiting, position) VALUES ($1, $2, $3, $4, $5, $6)`,
 				p.Name, p.Type, p.Urgency, string(raw), db.Bool(p.PauseWhenWaiting), len(all))

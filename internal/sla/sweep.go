@@ -1,0 +1,231 @@
+package sla
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/db"
+)
+
+// Fired is a step of a clock that fires.
+type Fired struct {
+	Clock Clock // as it was before
+	Step  Step
+	Again bool // it was said before, and nobody has said that he knows
+	Told  Told // what came of it: filled in by the handler
+}
+
+// Handler does, inside the transaction of the firing, what steps say: one of
+// each ticket at most.
+type Handler func(ctx context.Context, a *action.Action, fs []*Fired) error
+
+// Service keeps clocks and fires them.
+type Service struct {
+	run    *action.Runner
+	handle Handler
+	lock   func(ctx context.Context, a *action.Action, tickets []int64) error
+
+	sweeping sync.Mutex
+	failed   map[int64]failure // by clock
+	about    About
+}
+
+// New returns the service; see OnFire.
+func New(run *action.Runner) *Service { return &Service{run: run, failed: map[int64]failure{}} }
+
+// OnFire sets who is told of firings; before the first Sweep.
+func (s *Service) OnFire(h Handler) { s.handle = h }
+
+// LockFirst sets what locks the tickets of the clocks about to be fired, before
+// the clocks themselves: a move takes them in that order, and with the other one
+// the two would wait for each other. Before the first Sweep.
+func (s *Service) LockFirst(f func(ctx context.Context, a *action.Action, tickets []int64) error) {
+	s.lock = f
+}
+
+const (
+	sweepBatch = 128
+	// TimerName is the actor of firings in the audit trail.
+	TimerName = "sla timer"
+)
+
+// Sweep fires every step that is due, in the order of their times, and reports
+// how many. It costs one index look-up when nothing is due. A clock that cannot
+// be fired holds up no other; it is tried again later and later.
+func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	var errs []error
+	for {
+		now := s.run.DB().Clock().Now()
+		limit := sweepBatch * (1 + (s.putOff(now)+sweepBatch-1)/sweepBatch) // few different statements
+		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(limit), db.Micros(now))
+		if err != nil {
+			return fired, errors.Join(append(errs, err)...)
+		}
+		due = slices.DeleteFunc(due, func(c Clock) bool { return s.failed[c.ID].until.After(now) })
+		if len(due) == 0 {
+			return fired, errors.Join(errs...)
+		}
+		n, err := s.fire(ctx, due)
+		if err != nil {
+			n = 0
+			for _, c := range due {
+				m, err := s.fire(ctx, []Clock{c})
+				n += m
+				if err != nil {
+					f := s.failed[c.ID]
+					f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
+					s.failed[c.ID] = f
+					errs = append(errs, fmt.Errorf("sla: clock %d of ticket %d: %w", c.ID, c.TicketID, err))
+				} else {
+					delete(s.failed, c.ID)
+				}
+			}
+		}
+		fired += n
+		if n == 0 && err == nil || len(errs) >= maxFailures {
+			return fired, errors.Join(errs...) // another node was faster, or something is wrong with all of them
+		}
+	}
+}
+
+// How long a clock that could not be fired is left alone; its time is promised
+// to 5 s, so that what passes at once passes in time.
+const (
+	retryFirst = 2 * time.Second
+	retryMax   = 5 * time.Minute
+	// maxFailures bounds what one sweep spends on clocks that fail.
+	maxFailures = 4 * sweepBatch
+)
+
+type failure struct {
+	until time.Time
+	wait  time.Duration // after the next failure
+}
+
+// putOff counts the clocks that are left alone at now, and forgets those whose
+// time is long past: they have ended or were fired by another node.
+func (s *Service) putOff(now time.Time) (n int) {
+	for id, f := range s.failed {
+		switch {
+		case f.until.After(now):
+			n++
+		case now.Sub(f.until) > 2*retryMax:
+			delete(s.failed, id)
+		}
+	}
+	return n
+}
+
+// fire lets the next step of each clock speak, once: whoever else had the same
+// idea finds the clock further on, and the row of a firing is unique. Of several
+// clocks of one ticket the first is fired; a step may stop the others.
+func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) {
+	err = s.run.Do(ctx, authz.System(TimerName), "sla.fire", func(ctx context.Context, a *action.Action) error {
+		fired = 0
+		a.Nothing()
+		var ids, tickets []int64
+		rank := map[int64]int{}
+		for i, d := range due {
+			if !slices.Contains(tickets, d.TicketID) {
+				ids, tickets = append(ids, d.ID), append(tickets, d.TicketID)
+				rank[d.ID] = i
+			}
+		}
+		if s.lock != nil {
+			if err := s.lock(ctx, a, tickets); err != nil {
+				return err
+			}
+		}
+		// All open clocks of the tickets: a move that a step makes asks for them.
+		var open []Clock
+		if err := db.EachIn(tickets, func(in string, args []any) error {
+			cs, err := list(ctx, a, "ticket_id IN ("+in+") AND state IN ('running', 'paused') ORDER BY id"+a.ForUpdate(), args...)
+			open = append(open, cs...)
+			return err
+		}); err != nil {
+			return err
+		}
+		books := make(map[int64]*book, len(tickets))
+		for _, t := range tickets {
+			books[t] = &book{}
+			a.Keep(bookOf(t), books[t])
+		}
+		var fs []*Fired
+		var changed []any
+		var after []Clock
+		for _, c := range open {
+			_, mine := rank[c.ID]
+			_, _, more := c.upcoming()
+			if mine && more && c.State == Running && !c.NextAt.IsZero() && !c.NextAt.After(a.Now) {
+				now, step, again := c.fire(a.Now)
+				fs = append(fs, &Fired{Clock: c, Step: step, Again: again})
+				after = append(after, now)
+				changed = append(changed, c.ID, now.Step, now.Repeats, now.Fired, db.Micros(now.KnownAt), db.Micros(now.NextAt), db.Bool(now.Missed))
+				c = now
+			}
+			books[c.TicketID].clocks = append(books[c.TicketID].clocks, c)
+		}
+		if len(fs) == 0 {
+			return nil // met, paused or fired meanwhile
+		}
+		big := []string{"BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "SMALLINT"}
+		if err := a.UpdateMany(ctx, `UPDATE clocks SET step = v.column2, repeats = v.column3, fired = v.column4, known_at = v.column5, next_at = v.column6, missed = v.column7`,
+			"clocks.id = v.column1", big, changed); err != nil {
+			return fmt.Errorf("sla: fire %d clocks: %w", len(fs), err)
+		}
+		order := make([]*Fired, len(fs))
+		copy(order, fs)
+		slices.SortFunc(order, func(x, y *Fired) int { return rank[x.Clock.ID] - rank[y.Clock.ID] })
+		if s.handle != nil {
+			if err := s.handle(ctx, a, order); err != nil {
+				return err
+			}
+		}
+		const width = 8
+		rows := make([]any, 0, len(fs)*width)
+		for i, f := range fs {
+			told, err := json.Marshal(f.Told)
+			if err != nil {
+				return err
+			}
+			rung, again := after[i].Step-1, 0
+			if f.Again {
+				again = after[i].Repeats
+			}
+			rows = append(rows, f.Clock.ID, f.Clock.Fired, db.Micros(f.Clock.NextAt), a.NowMicros(), rung, again, f.Step.Name, string(told))
+		}
+		if err := a.InsertMany(ctx, `INSERT INTO clock_firings (clock_id, step, due_at, fired_at, rung, repeat_no, name, told)`, "", width, rows); err != nil {
+			return fmt.Errorf("sla: fire %d clocks: %w", len(fs), err)
+		}
+		fired = len(fs)
+		return nil
+	})
+	return fired, err
+}
+
+// sweepEvery keeps firings within the promised 5 s of their time.
+const sweepEvery = time.Second
+
+// Run sweeps until ctx ends; onError may be nil.
+func (s *Service) Run(ctx context.Context, onError func(error)) {
+	for {
+		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil && onError != nil {
+			onError(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.run.DB().Clock().After(sweepEvery):
+		}
+	}
+}
