@@ -24,6 +24,8 @@ import (
 	"bihuan/internal/approval/approvalui"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/calendar"
+	"bihuan/internal/calendar/calendarui"
 	"bihuan/internal/canned"
 	"bihuan/internal/canned/cannedui"
 	"bihuan/internal/clock"
@@ -85,6 +87,7 @@ type App struct {
 	Complaints *complaint.Service
 	Canned     *canned.Service
 	Clocks     *sla.Service
+	Calendars  *calendar.Service
 	Rules      *rule.Service
 	Notify     *notify.Service
 	Files      *blob.Files
@@ -167,6 +170,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The rooms.
 	organisation := org.New(run)
+	calendars := calendar.New(run, organisation)
 	approvals := approval.NewService(run, organisation)
 	tasks := task.NewService(run, organisation)
 	customers := customer.New(run, keys)
@@ -220,7 +224,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
 	a.tasks(tasks)
@@ -252,7 +256,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
 }
 
 func (a *App) routes() {
@@ -275,13 +279,14 @@ func (a *App) routes() {
 	cannedui.Routes(rt, a.cannedPages())
 	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
+	calendarui.Routes(rt, a.calendarPages())
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
 	notifyui.Routes(rt, a.Notify)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy, Processes: a.Processes}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy, Processes: a.Processes, Calendars: a.Calendars}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {
@@ -373,6 +378,7 @@ func (a *App) gauges() {
 // duties are what the product does by itself now and then.
 func (a *App) duties() {
 	a.Duties.Every("approvals", time.Minute, func(ctx context.Context) error { _, err := a.Approvals.Sweep(ctx); return err })
+	a.Duties.Every("holidays", time.Hour, a.Calendars.Remind)
 	a.Duties.Every("archive", time.Hour, func(ctx context.Context) error {
 		for {
 			n, err := a.Tickets.Archive(ctx, 200)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/calendar"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 )
@@ -455,6 +456,9 @@ func Defaults() []Policy {
 
 // Seed stores the default policies where there are none.
 func Seed(ctx context.Context, a *action.Action) error {
+	if err := calendar.Seed(ctx, a); err != nil {
+		return err
+	}
 	var n int
 	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM sla_policies`).Scan(&n); err != nil || n > 0 {
 		return err

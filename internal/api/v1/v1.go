@@ -8,6 +8,8 @@ import (
 	"bihuan/internal/api"
 	"bihuan/internal/approval"
 	"bihuan/internal/approval/approvalapi"
+	"bihuan/internal/calendar"
+	"bihuan/internal/calendar/calendarapi"
 	"bihuan/internal/canned"
 	"bihuan/internal/canned/cannedapi"
 	"bihuan/internal/complaint"
@@ -43,6 +45,7 @@ type Rooms struct {
 	Canned     *canned.Service
 	Privacy    *privacy.Service
 	Processes  *process.Service
+	Calendars  *calendar.Service
 	Rules      *rule.Service
 }
 
@@ -60,6 +63,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	ruleapi.Routes(a, r.Rules)
 	taskapi.Routes(a, r.Tasks, r.Org)
+	calendarapi.Routes(a, r.Calendars)
 	privacyapi.Routes(a, r.Run, r.Privacy, r.Customers, r.Org)
 	processapi.Routes(a, r.Run, r.Processes, r.Tickets, r.Customers, r.Org)
 	var fields *field.Service
