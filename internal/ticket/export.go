@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
@@ -17,77 +16,10 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
-	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/number"
 	"bihuan/internal/sheet"
 )
-
-// Column is something an export holds of tickets.
-type Column struct {
-	Code  string
-	Label string
-
-	value func(e *exporting, r *Row) any
-	def   *field.Def
-}
-
-// exporting is what the rows of an export need beside themselves.
-type exporting struct {
-	lang       i18n.Lang
-	department func(id int64) string
-	own        map[int64]map[int64]field.Value // by ticket and field
-}
-
-func when(t time.Time) any {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(number.Zone)
-}
-
-// ExportColumns are what an export may hold, in l: what lists show, then the
-// company's own fields.
-func (s *Service) ExportColumns(ctx context.Context, l i18n.Lang) ([]Column, error) {
-	say := func(prefix string, code func(r *Row) string) func(e *exporting, r *Row) any {
-		return func(e *exporting, r *Row) any { return i18n.T(e.lang, prefix+code(r)) }
-	}
-	list := []Column{
-		{Code: "number", Label: "ticket.attr.number", value: func(_ *exporting, r *Row) any { return r.Number }},
-		{Code: "title", Label: "ticket.field.title", value: func(_ *exporting, r *Row) any { return r.Title }},
-		{Code: "state", Label: "ticket.field.state", value: say("ticket.state.", func(r *Row) string { return string(r.State) })},
-		{Code: "type", Label: "ticket.field.type", value: say("ticket.type.", func(r *Row) string { return r.Type })},
-		{Code: "priority", Label: "ticket.field.priority", value: say("ticket.priority.", func(r *Row) string { return r.Priority })},
-		{Code: "urgency", Label: "ticket.field.urgency", value: say("ticket.urgency.", func(r *Row) string { return r.Urgency })},
-		{Code: "channel", Label: "ticket.field.channel", value: say("ticket.channel.", func(r *Row) string { return r.Channel })},
-		{Code: "customer", Label: "ticket.field.customer", value: func(_ *exporting, r *Row) any { return r.CustomerName }},
-		{Code: "level", Label: "ticket.field.level", value: say("ticket.level.", func(r *Row) string { return r.CustomerLevel })},
-		{Code: "department", Label: "ticket.field.department", value: func(e *exporting, r *Row) any { return e.department(r.DepartmentID) }},
-		{Code: "assignee", Label: "ticket.field.assignee", value: func(_ *exporting, r *Row) any { return r.AssigneeName }},
-		{Code: "round", Label: "ticket.attr.round", value: func(_ *exporting, r *Row) any { return int64(r.Round) }},
-		{Code: "escalation", Label: "ticket.attr.escalation", value: func(_ *exporting, r *Row) any { return int64(r.Escalation) }},
-		{Code: "stars", Label: "ticket.attr.stars", value: func(_ *exporting, r *Row) any {
-			if r.Rating == 0 {
-				return ""
-			}
-			return int64(r.Rating)
-		}},
-		{Code: "due", Label: "ticket.attr.due", value: func(_ *exporting, r *Row) any { return when(r.DueAt) }},
-		{Code: "created", Label: "ticket.attr.created", value: func(_ *exporting, r *Row) any { return when(r.CreatedAt) }},
-		{Code: "activity", Label: "ticket.attr.activity", value: func(_ *exporting, r *Row) any { return when(r.ActivityAt) }},
-	}
-	for i := range list {
-		list[i].Label = i18n.T(l, list[i].Label)
-	}
-	defs, err := s.FieldDefs(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range defs {
-		list = append(list, Column{Code: d.Name(), Label: d.Label, def: &d, value: func(e *exporting, r *Row) any { return e.own[r.ID][d.ID].Text(e.lang) }})
-	}
-	return list, nil
-}
 
 // ExportData is the data of the fact that tickets were taken out.
 type ExportData struct {
@@ -116,7 +48,7 @@ func (s *Service) Export(ctx context.Context, actor authz.Actor, f Filter, colum
 	if lang == "" {
 		lang = i18n.ZhCN
 	}
-	all, err := s.ExportColumns(ctx, lang)
+	all, err := s.Columns(ctx, lang)
 	if err != nil {
 		return 0, err
 	}
@@ -127,45 +59,29 @@ func (s *Service) Export(ctx context.Context, actor authz.Actor, f Filter, colum
 	if format != sheet.XLSX && format != sheet.CSV {
 		return 0, fault.Invalidf("ticket.invalid").Field("format", "ticket.need_choice")
 	}
-	_, department, err := s.org.Names(ctx)
-	if err != nil {
-		return 0, err
-	}
 	out, err := sheet.NewWriter(w, format, i18n.T(lang, "ticket.nav"))
 	if err != nil {
 		return 0, err
 	}
 	var names []string
-	own := false
 	for _, c := range chosen {
 		names = append(names, c.Label)
-		own = own || c.def != nil
 	}
 	if err := out.Header(names...); err != nil {
 		return 0, err
 	}
-	e := &exporting{lang: lang, department: department}
 	sc := exportScope(actor)
 	f.Limit, f.After = 200, ""
-	values := make([]any, len(chosen))
 	for {
 		p, err := s.List(ctx, sc, f)
 		if err != nil {
 			return n, err
 		}
-		if own {
-			ids := make([]int64, len(p.Rows))
-			for i, r := range p.Rows {
-				ids[i] = r.ID
-			}
-			if e.own, err = s.fields().Values(ctx, s.DB().Read(), field.Ticket, ids, nil); err != nil {
-				return n, err
-			}
+		lines, err := s.Cells(ctx, lang, p.Rows, chosen)
+		if err != nil {
+			return n, err
 		}
-		for i := range p.Rows {
-			for k, c := range chosen {
-				values[k] = c.value(e, &p.Rows[i])
-			}
+		for _, values := range lines {
 			if err := out.Row(values...); err != nil {
 				return n, err
 			}

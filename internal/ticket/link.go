@@ -3,11 +3,8 @@ package ticket
 import (
 	"context"
 	"crypto/subtle"
-	"database/sql"
 	"encoding/base32"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -148,74 +145,6 @@ func (s *Service) Told(ctx context.Context, actor authz.Actor, id int64) error {
 		f := fact(t, t)
 		f.From, f.Args = "", []string{strconv.FormatInt(n, 10)}
 		a.Record(event.Event{Kind: "ticket.customer_told", Subject: Subject(id), Data: f})
-		return nil
-	})
-}
-
-// maxSearch bounds the words of a stored search, in characters.
-const maxSearch = 200
-
-// SaveView stores the actor's own view and returns its id.
-func (s *Service) SaveView(ctx context.Context, actor authz.Actor, name string, f Filter, shared int64) (id int64, err error) {
-	if err := s.CheckQuery(ctx, actor, f.Query); err != nil {
-		return 0, err
-	}
-	err = s.run.Do(ctx, actor, "ticket.save_view", func(ctx context.Context, a *action.Action) (err error) {
-		id, err = s.SaveViewIn(ctx, a, name, f, shared)
-		return err
-	})
-	return id, err
-}
-
-// SaveViewIn is SaveView within an action; the caller has asked CheckQuery.
-func (s *Service) SaveViewIn(ctx context.Context, a *action.Action, name string, f Filter, shared int64) (id int64, err error) {
-	if shared != SharedNobody {
-		if err := a.Actor.Check(PermSupervise); err != nil {
-			return 0, err
-		}
-		if shared > 0 && !slices.Contains(a.Actor.Teams, shared) {
-			return 0, fault.Invalidf("ticket.invalid").Field("shared", "ticket.need_choice")
-		}
-		// What only its owner sees so would be another list for everybody else: mine stays "of whoever reads".
-		shared = max(shared, SharedEverybody)
-	}
-	name = strings.TrimSpace(name)
-	if n := len([]rune(name)); n == 0 || n > 40 {
-		return 0, fault.Invalidf("ticket.view_name").Field("name", "ticket.view_name")
-	}
-	f.After, f.Text = "", strings.TrimSpace(f.Text)
-	if r := []rune(f.Text); len(r) > maxSearch {
-		f.Text = string(r[:maxSearch])
-	}
-	var n int
-	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM saved_views WHERE owner_id = $1`, a.Actor.ID).Scan(&n); err != nil {
-		return 0, fmt.Errorf("ticket: save view: %w", err)
-	}
-	if n >= 50 {
-		return 0, fault.New(fault.Limited, "ticket.view_many", 50)
-	}
-	raw, err := marshal(f)
-	if err != nil {
-		return 0, err
-	}
-	if err := a.QueryRow(ctx, `INSERT INTO saved_views (owner_id, name, filter, position, created_at, shared_with) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-		a.Actor.ID, name, raw, n, a.NowMicros(), shared).Scan(&id); err != nil {
-		return 0, fmt.Errorf("ticket: save view: %w", err)
-	}
-	a.Record(event.Event{Kind: "ticket.view_saved", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})
-	return id, nil
-}
-
-// DeleteView removes the actor's own view id; NotFound when it is not his.
-func (s *Service) DeleteView(ctx context.Context, actor authz.Actor, id int64) error {
-	return s.run.Do(ctx, actor, "ticket.delete_view", func(ctx context.Context, a *action.Action) error {
-		var name string
-		if err := a.QueryRow(ctx, `DELETE FROM saved_views WHERE id = $1 AND owner_id = $2 RETURNING name`, id, actor.ID).Scan(&name); errors.Is(err, sql.ErrNoRows) {
-			return notFound()
-		} else if err != nil {
-			return fmt.Errorf("ticket: delete view %d: %w", id, err)
-		}
-		a.Record(event.Event{Kind: "ticket.view_deleted", Subject: event.Subject{Type: "view", ID: id}, Data: map[string]any{"args": []string{name}}})
 		return nil
 	})
 }

@@ -2,7 +2,6 @@ package ticket
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -130,8 +129,9 @@ type Filter struct {
 	Text       string         `json:"text,omitempty"`
 	Query      customer.Query `json:"query,omitzero"` // further conditions: see Attrs
 	Sort       Sort           `json:"sort,omitempty"`
-	Limit      int            `json:"-"` // 0: 25
-	After      string         `json:"-"` // cursor of the page before
+	Columns    []string       `json:"columns,omitempty"` // codes of what a list shows; nil: what it shows to everybody
+	Limit      int            `json:"-"`                 // 0: 25
+	After      string         `json:"-"`                 // cursor of the page before
 
 	Escalated      bool `json:"escalated,omitempty"`      // a supervisor was called
 	Unacknowledged bool `json:"unacknowledged,omitempty"` // assigned, and not taken up
@@ -827,46 +827,6 @@ func Categories(ctx context.Context, q db.Querier) ([]Category, error) {
 			return nil, fmt.Errorf("ticket: categories: %w", err)
 		}
 		out = append(out, c)
-	}
-	return out, rows.Err()
-}
-
-// Whom a view is shared with, beside a department's id.
-const (
-	SharedNobody    = 0
-	SharedEverybody = -1
-)
-
-// SavedView is a view somebody has kept, for himself or for his team too.
-type SavedView struct {
-	ID     int64
-	Name   string
-	Filter Filter
-	Owner  int64
-	Shared int64 // 0: his alone, -1: everybody's, else a department's
-}
-
-// SavedViews returns the views the actor has: his own, then those shared with
-// him.
-func (s *Service) SavedViews(ctx context.Context, actor authz.Actor) ([]SavedView, error) {
-	var a db.Args
-	rows, err := s.DB().Read().Query(ctx, `SELECT id, name, filter, owner_id, shared_with FROM saved_views WHERE owner_id = `+a.Add(actor.ID)+` OR shared_with = -1 OR shared_with IN (`+a.AddInts(actor.Teams)+`)
-		ORDER BY CASE WHEN owner_id = `+a.Add(actor.ID)+` THEN 0 ELSE 1 END, position, id LIMIT 100`, a.Values...)
-	if err != nil {
-		return nil, fmt.Errorf("ticket: saved views: %w", err)
-	}
-	defer rows.Close()
-	var out []SavedView
-	for rows.Next() {
-		var v SavedView
-		var raw string
-		if err := rows.Scan(&v.ID, &v.Name, &raw, &v.Owner, &v.Shared); err != nil {
-			return nil, fmt.Errorf("ticket: saved views: %w", err)
-		}
-		if err := json.Unmarshal([]byte(raw), &v.Filter); err != nil {
-			return nil, fmt.Errorf("ticket: saved view %d: %w", v.ID, err)
-		}
-		out = append(out, v)
 	}
 	return out, rows.Err()
 }

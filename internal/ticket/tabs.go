@@ -3,11 +3,9 @@ package ticket
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
-	"bihuan/internal/fault"
 )
 
 // MaxTabs is how many tickets somebody has open; the one not looked at for
@@ -84,51 +82,6 @@ func (s *Service) CloseTab(ctx context.Context, actor authz.Actor, id int64) err
 		_, err := tx.Exec(ctx, `DELETE FROM ticket_tabs WHERE user_id = $1 AND (ticket_id = $2 OR $3 = 0)`, actor.ID, id, id)
 		if err != nil {
 			return fmt.Errorf("ticket: close tab: %w", err)
-		}
-		return nil
-	})
-}
-
-// ordersOf holds what a user has chosen.
-type ordersOf int64
-
-// Orders returns the order the actor wants in each view he chose one for; it is
-// not to be changed.
-func (s *Service) Orders(ctx context.Context, actor authz.Actor) (map[string]Sort, error) {
-	q := s.DB().Read()
-	return db.Held(ctx, q, ordersOf(actor.ID), func() (map[string]Sort, error) {
-		rows, err := q.Query(ctx, `SELECT view, sort FROM ticket_orders WHERE user_id = $1`, actor.ID)
-		if err != nil {
-			return nil, fmt.Errorf("ticket: orders: %w", err)
-		}
-		defer rows.Close()
-		out := map[string]Sort{}
-		for rows.Next() {
-			var view, sort string
-			if err := rows.Scan(&view, &sort); err != nil {
-				return nil, fmt.Errorf("ticket: orders: %w", err)
-			}
-			out[view] = Sort(sort)
-		}
-		return out, rows.Err()
-	})
-}
-
-// SetOrder keeps the order the actor wants in a view from now on; "" is that of
-// the view again.
-func (s *Service) SetOrder(ctx context.Context, actor authz.Actor, view string, sort Sort) error {
-	if sort != "" && !slices.Contains(Sorts, sort) || view == "" || len(view) > 40 {
-		return fault.Invalidf("ticket.need_choice").Field("sort", "ticket.need_choice")
-	}
-	return s.DB().Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		tx.Drop(ordersOf(actor.ID))
-		if sort == "" {
-			_, err = tx.Exec(ctx, `DELETE FROM ticket_orders WHERE user_id = $1 AND view = $2`, actor.ID, view)
-		} else {
-			_, err = tx.Exec(ctx, `INSERT INTO ticket_orders (user_id, view, sort) VALUES ($1, $2, $3) ON CONFLICT (user_id, view) DO UPDATE SET sort = excluded.sort`, actor.ID, view, string(sort))
-		}
-		if err != nil {
-			return fmt.Errorf("ticket: order of %s: %w", view, err)
 		}
 		return nil
 	})

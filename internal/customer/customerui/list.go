@@ -567,25 +567,7 @@ func listChrome(r *web.Request, title string, crumbs ...ui.Crumb) ui.Chrome {
 	return c
 }
 
-// The columns of the list.
-
-type columnsView struct {
-	Form          *web.Form
-	Chosen, Other []columnChoice
-	Codes         string // the chosen ones
-	Own           bool   // they are of a view the reader may change
-	View          string
-	Back          string
-}
-
-type columnChoice struct {
-	Code, Label, Group string
-	Up, Down, Off, On  string // addresses of the page after that step; "" none
-}
-
-var columnsPage = ui.NewPage[columnsView](files, "columns.html").Sample(columnsView{Chosen: []columnChoice{{"a", "x", "profile", "/x", "/x", "/x", ""}, {"b", "y", "profile", "", "", "", ""}},
-	Other: []columnChoice{{"c", "x", "time", "", "", "", "/x"}}, Own: true, View: "x"})
-
+// columns is where the columns of the list are chosen.
 func (p *pages) columns(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	st, err := p.listState(r, f)
@@ -604,39 +586,18 @@ func (p *pages) columns(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	codes = nil
-	for _, c := range chosen {
-		codes = append(codes, c.Code)
+	c := ColumnChooser{Action: "/customers/columns", Back: st.href("/customers"), Group: "customer.attr.group.", Says: r.T("customer.columns.mine"),
+		To: func(codes []string) string { return st.href("/customers/columns", "cols", strings.Join(codes, ",")) }}
+	if st.view.MayChange(r.Actor) {
+		c.Says = r.T("customer.columns.of_view", st.view.Name)
 	}
-	to := func(codes []string) string { return st.href("/customers/columns", "cols", strings.Join(codes, ",")) }
-	swap := func(i, j int) string {
-		c := slices.Clone(codes)
-		c[i], c[j] = c[j], c[i]
-		return to(c)
+	for _, x := range chosen {
+		c.Codes = append(c.Codes, x.Code)
 	}
-	v := columnsView{Form: f, Codes: strings.Join(codes, ","), Back: st.href("/customers"), Own: st.view.MayChange(r.Actor), View: st.view.Name}
-	for i, c := range chosen {
-		x := columnChoice{Code: c.Code, Label: c.Label, Group: c.Group}
-		if i > 0 {
-			x.Up = swap(i, i-1)
-		}
-		if i < len(chosen)-1 {
-			x.Down = swap(i, i+1)
-		}
-		if len(chosen) > 1 {
-			x.Off = to(slices.Delete(slices.Clone(codes), i, i+1))
-		}
-		v.Chosen = append(v.Chosen, x)
+	for _, x := range all {
+		c.All = append(c.All, ColumnOption{x.Code, x.Label, x.Group})
 	}
-	for _, c := range all {
-		if !slices.Contains(codes, c.Code) {
-			v.Other = append(v.Other, columnChoice{Code: c.Code, Label: c.Label, Group: c.Group, On: to(append(slices.Clone(codes), c.Code))})
-		}
-	}
-	if r.IsFragment() && r.Target() == "columns" {
-		return columnsPage.Fragment(w, r, "choice", v)
-	}
-	return columnsPage.Render(w, r, listChrome(r, r.T("customer.columns")), v)
+	return c.Render(w, r, listChrome(r, r.T("customer.columns")))
 }
 
 // setColumns keeps the columns: with the view when it is the reader's to change,

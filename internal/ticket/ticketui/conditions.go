@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"bihuan/internal/blob"
 	"bihuan/internal/customer"
@@ -162,7 +163,7 @@ func (p *pages) exportForm(r *web.Request, f *web.Form, s selection) (v exportVi
 	if v.Says, err = p.says(r, s.filter.Query); err != nil {
 		return v, err
 	}
-	cs, err := p.Tickets.ExportColumns(r.Context(), r.Lang)
+	cs, err := p.Tickets.Columns(r.Context(), r.Lang)
 	for _, c := range cs {
 		v.Columns = append(v.Columns, ui.Option{Value: c.Code, Label: c.Label})
 	}
@@ -179,8 +180,11 @@ func (p *pages) showExport(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range v.Columns[:min(len(v.Columns), 17)] {
-		f.Values.Add("columns", c.Value)
+	f.Values["columns"] = slices.Clone(ticket.DefaultExport)
+	for _, c := range s.columns {
+		if !slices.Contains(ticket.DefaultExport, c) {
+			f.Values.Add("columns", c)
+		}
 	}
 	return exportPage.Render(w, r, sheet(r, r.T("ticket.export.title")), v)
 }

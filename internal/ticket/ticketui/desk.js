@@ -68,6 +68,15 @@ if (form) {
   draw(); // a browser may have kept ticks over a reload
 }
 
+// The filter panel shows what the list is narrowed by, also after another view was chosen beside it.
+on('htmx:after:swap', () => {
+  const now = $('#qkeep [data-fields]'), f = $('#qf');
+  if (!now || !f || now.dataset.shown || f.contains(doc.activeElement)) return;
+  now.dataset.shown = 1;
+  const q = new URLSearchParams(now.dataset.fields);
+  $$('#qfilter [name]:not([type=hidden]), #q-q').forEach(x => { if (!x.closest('#saveview')) x.value = q.get(x.name) || ''; });
+});
+
 // Dragging a row, or all that are ticked, onto a person or a department.
 if (form && $('[name=kind]', form)) {
   let ids = [], drops;
@@ -77,7 +86,7 @@ if (form && $('[name=kind]', form)) {
     const id = $('.tick', box).value;
     ids = picked.has(id) ? [...picked] : [id];
     e.dataTransfer.effectAllowed = 'move';
-    e.dataTransfer.setData('text/plain', $('.no', box).textContent);
+    e.dataTransfer.setData('text/plain', $('.no', box)?.textContent || id);
     if (!drops) { drops = doc.createElement('div'); drops.id = 'drops'; drops.className = 'card'; doc.body.append(drops); }
     if (!drops.firstChild) fetch('/ticket-bulks/targets', { headers: { 'HX-Request': 'true', Accept: 'text/html' } }).then(r => r.ok ? r.text() : '').then(t => { drops.innerHTML = t; }).catch(() => {});
     setTimeout(() => { drops.hidden = false; });

@@ -44,6 +44,7 @@ func (s sidebar) Key() any {
 	var b strings.Builder
 	for _, g := range s.Groups {
 		b.WriteString(g.Title)
+		b.WriteString(g.Keep)
 		for _, v := range g.Views {
 			fmt.Fprint(&b, "\x00", v.Href, "\x00", v.Name, "\x00", v.Count, v.Alert, v.Current)
 		}
@@ -92,6 +93,7 @@ func offered(lists ...[]ui.Option) string {
 
 type viewGroup struct {
 	Title string
+	Keep  string // address where its views are kept; "" nowhere
 	Views []viewLink
 }
 
@@ -99,6 +101,7 @@ type viewLink struct {
 	Href, Icon, Name, Count string
 	Alert, Current          bool
 	Saved                   int64 // id of an own view; 0: built in
+	Kept                    bool  // somebody has saved it
 }
 
 type queue struct {
@@ -115,13 +118,20 @@ type queue struct {
 	Says        []string // the conditions in words
 	ToFilter    string   // address where they are changed
 	ToExport    string   // address of its export; "" he may not
+	ToColumns   string   // address where its columns are chosen
+	Fields      string   // the filter panel as it has to look, as a query
+	Again       string   // name of the reader's own view the conditions may be saved into; "" none
 	Filter      string   // the conditions as the form sends them along; "" those of the view
 	Rows        []row
+	Heads       []heading // of the columns the reader has chosen; nil: the product's rows
+	Lines       []lineRow // Rows with those columns
+	Wide        bool      // many columns
 }
 
 type sortLink struct {
 	Name, Href string
 	Current    bool
+	Sort       ticket.Sort
 }
 
 type row struct {
@@ -137,15 +147,16 @@ func (r row) PutOff() time.Time { return db.FromMicros(r.Until) }
 
 // selection is what the address says about the queue.
 type selection struct {
-	filter ticket.Filter
-	form   *web.Form
-	saved  []ticket.SavedView // all own views; nil until somebody asks for them
-	view   string
-	own    int64 // id of the own view shown; 0: none
-	name   string
-	keep   url.Values // what links carry along
-	narrow bool
-	orders map[string]ticket.Sort // those the reader has chosen
+	filter   ticket.Filter
+	form     *web.Form
+	saved    []ticket.SavedView // all own views; nil until somebody asks for them
+	view     string
+	own      int64 // id of the own view shown; 0: none
+	name     string
+	keep     url.Values // what links carry along
+	narrow   bool
+	arranged map[string]ticket.Arrangement // what the reader has chosen
+	columns  []string                      // codes; nil the product's rows
 }
 
 // orderKey names the view whose order is meant.
@@ -196,8 +207,8 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 				continue
 			}
 			s.own, s.name, s.view = v.ID, v.Name, v.Filter.View
+			s.filter = v.Filter
 			if !typed { // shown as it was saved
-				s.filter = v.Filter
 				fill(f, v.Filter, r)
 			}
 		}
@@ -220,7 +231,7 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 		Priority: code("priority", ticket.Priorities), Urgency: code("urgency", ticket.Urgencies), Channel: code("channel", ticket.Channels),
 		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"),
 		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
-		States: s.filter.States, Open: s.filter.Open, Query: s.filter.Query}
+		States: s.filter.States, Open: s.filter.Open, Query: s.filter.Query, Columns: s.filter.Columns}
 	process, stage, _ := strings.Cut(f.String("stage"), ".") // "12" a process, "12.s3" a stage of it
 	s.filter.Process, _ = strconv.ParseInt(process, 10, 64)
 	s.filter.Stage = stage
@@ -256,12 +267,13 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 	if s.filter.Sort != "" {
 		s.keep.Set("sort", string(s.filter.Sort))
 	}
-	if s.orders, err = p.Tickets.Orders(r.Context(), r.Actor); err != nil {
+	if s.arranged, err = p.Tickets.Arrangements(r.Context(), r.Actor); err != nil {
 		return s, err
 	}
 	if s.filter.Sort == "" && s.filter.Text == "" {
-		s.filter.Sort = s.orders[orderKey(s)]
+		s.filter.Sort = s.arranged[orderKey(s)].Sort
 	}
+	s.columns = columnsOf(s)
 	if err := f.Err(); err != nil {
 		f.Explain(err)
 	}
@@ -328,7 +340,7 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 	for _, o := range ticket.Sorts {
 		k := maps.Clone(s.keep)
 		k.Set("sort", string(o))
-		q.Sorts = append(q.Sorts, sortLink{r.T("ticket.sort." + string(o)), address("/tickets", k), o == q.Sort})
+		q.Sorts = append(q.Sorts, sortLink{r.T("ticket.sort." + string(o)), address("/tickets", k), o == q.Sort, o})
 	}
 	if page.Next != "" {
 		k := maps.Clone(s.keep)
@@ -355,10 +367,24 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 	if r.Actor.Can(ticket.PermExport) {
 		q.ToExport = address("/tickets/export", s.keep)
 	}
-	if key := orderKey(s); s.filter.Sort != "" && s.orders[key] != s.filter.Sort {
+	if key := orderKey(s); s.filter.Sort != "" && s.arranged[key].Sort != s.filter.Sort {
 		q.Keeps = key
 	}
-	return q, p.snoozed(r, q.Rows)
+	q.ToColumns = address("/tickets/columns", s.keep)
+	if s.mine(r) && (s.keep.Has("filter") || s.keep.Has("type") || s.keep.Has("sort")) {
+		q.Again = s.name
+	}
+	fields := url.Values{}
+	for _, n := range append([]string{"q"}, narrowing...) {
+		if v := s.form.Get(n); v != "" {
+			fields.Set(n, v)
+		}
+	}
+	q.Fields = fields.Encode()
+	if err := p.snoozed(r, q.Rows); err != nil {
+		return q, err
+	}
+	return q, p.columned(r, s, &q)
 }
 
 // groups are the views with their live counts, and the count of the list shown;
@@ -368,7 +394,11 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 	var counted []bool // by view, in their order
 	add := func(title string, l viewLink, f ticket.Filter, count bool) {
 		if len(gs) == 0 || gs[len(gs)-1].Title != title {
-			gs = append(gs, viewGroup{Title: title})
+			g := viewGroup{Title: title}
+			if l.Kept {
+				g.Keep = "/views"
+			}
+			gs = append(gs, g)
 		}
 		g := &gs[len(gs)-1]
 		g.Views = append(g.Views, l)
@@ -401,7 +431,7 @@ func (p *pages) groups(r *web.Request, s selection, held bool) (gs []viewGroup, 
 			group, own = r.T("ticket.view.group.shared"), 0
 		}
 		// Conditions over all tickets there ever were have no cheap count.
-		add(group, viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: icon, Name: v.Name, Current: v.ID == s.own, Saved: own}, v.Filter, v.Filter.Query.Empty() || v.Filter.Confined())
+		add(group, viewLink{Href: "/tickets?saved=" + id(v.ID), Icon: icon, Name: v.Name, Current: v.ID == s.own, Saved: own, Kept: true}, v.Filter, v.Filter.Query.Empty() || v.Filter.Confined())
 	}
 	var links []*viewLink
 	n := 0
@@ -495,9 +525,7 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	if ws.Categories, err = p.categories(r); err != nil {
 		return ws, s, err
 	}
-	if r.Actor.Can(ticket.PermSupervise) {
-		ws.Shares = []ui.Option{{Value: id(r.Actor.DepartmentID), Label: r.T("ticket.view.shared.team", p.Org.DepartmentName(r.Context(), r.Actor.DepartmentID))}, {Value: "-1", Label: r.T("ticket.view.shared.all")}}
-	}
+	ws.Shares = p.shares(r)
 	if ws.Departments, err = p.departments(r, id); err != nil {
 		return ws, s, err
 	}
@@ -569,6 +597,7 @@ func (p *pages) saveView(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	s.filter.Columns = s.columns // as it is seen now
 	n, err := p.Tickets.SaveView(r.Context(), r.Actor, name, s.filter, f.Int64("shared"))
 	if err != nil {
 		f.Explain(err)
@@ -595,5 +624,5 @@ func (p *pages) deleteView(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	r.Flash(w, "green", "ticket.view.deleted")
-	return r.SeeOther(w, "/tickets")
+	return r.SeeOther(w, "%s", web.SafeNext(r.Input().Get("next"), "/tickets"))
 }

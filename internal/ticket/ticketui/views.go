@@ -13,11 +13,12 @@ import (
 // The pages, each with the samples the tests draw.
 var (
 	workspacePage = ui.NewPage[workspace](files, "workspace.html").Sample(
-		workspace{CanCreate: true, Groups: []viewGroup{{Title: "x", Views: []viewLink{{Href: "/tickets", Icon: "user", Name: "x", Count: "99+", Alert: true, Current: true}, {Href: "/x", Icon: "star", Name: "y", Count: "1", Saved: 3}}}},
-			Queue: queue{Title: "x", Count: "2", Self: "/tickets", Next: "/tickets?after=x", Sort: ticket.ByDue, Narrowed: true, Sorts: []sortLink{{"x", "/x", true}},
+		workspace{CanCreate: true, Groups: []viewGroup{{Title: "x", Keep: "/views", Views: []viewLink{{Href: "/tickets", Icon: "user", Name: "x", Count: "99+", Alert: true, Current: true}, {Href: "/x", Icon: "star", Name: "y", Count: "1", Saved: 3}}}},
+			Queue: queue{Title: "x", Count: "2", Self: "/tickets", Next: "/tickets?after=x", Sort: ticket.ByDue, Narrowed: true, Sorts: []sortLink{{"x", "/x", true, ticket.ByDue}},
 				Keeps: "mine", Says: []string{"x"}, ToFilter: "/x", ToExport: "/x", Filter: "{}", Rows: []row{{Row: sampleRow, Href: "/tickets/x", Current: true, Over: true}, {Row: ticket.Row{ID: 9, Priority: "low", CustomerLevel: "normal", State: ticket.Closed, ActivityAt: sampleTime}, Href: "/x", Until: 1}}}, Pane: samplePane(true), Shares: []ui.Option{{Value: "1", Label: "x"}}, Bulk: true, Drag: true,
 			Tabs: tabsView{Live: "ticket:7", Tabs: []tabView{{ticket.Tab{Brief: ticket.Brief{ID: 7, Number: "T7", Title: "x", State: ticket.Pending}, Priority: "low", Fresh: true}, "/x", false}, {ticket.Tab{Brief: ticket.Brief{ID: 8, Number: "T8", Title: "y", State: ticket.Closed}, Priority: "high"}, "/y", true}}}},
-		workspace{Queue: queue{Sort: ticket.ByDue, Narrowed: true}, Pane: samplePane(false)})
+		workspace{Queue: queue{Sort: ticket.ByDue, Narrowed: true, Saved: "3", Again: "x"}, Pane: samplePane(false)},
+		workspace{Queue: queue{Sort: ticket.ByDue, ToColumns: "/x", Wide: true, Rows: []row{{Row: sampleRow}}, Heads: []heading{{Code: "title", Label: "x"}, {Code: "due", Label: "x", Href: "/x", Current: true}}, Lines: []lineRow{{row{Row: sampleRow, Href: "/x", Current: true, Over: true}, sampleCells}, {row{Row: ticket.Row{ID: 9, State: ticket.Closed, ActivityAt: sampleTime}}, nil}}}})
 	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
 	revealPage = ui.NewPage[revealView](files, "reveal.html").Sample(revealView{Clear: "x", Field: "phone"}, revealView{Ask: true, Masked: "x", Field: "phone"})
 	movePage   = ui.NewPage[moveView](files, "move.html").Sample(sampleMoves()...)
@@ -36,6 +37,14 @@ var (
 	sampleRow   = ticket.Row{ID: 7, Number: "TASK20261119001", ParentID: 1, Title: "x", Type: "complaint", Priority: "urgent", CustomerName: "x", CustomerLevel: "vip", AssigneeName: "x", State: ticket.Pending, Round: 2, Escalation: 1, Rating: 2, DueAt: sampleTime, DueClock: sla.Resolution, DueTotal: time.Hour, CustomerAt: sampleTime, ActivityAt: sampleTime}
 	sampleClock = clockLine{Clock: sla.Clock{Kind: sla.Acknowledge, State: sla.Running, Round: 2, DueAt: sampleTime, Target: time.Hour}, Percent: 50, Segments: []sla.Segment{{StartedAt: sampleTime, EndedAt: sampleTime, StartReason: "asked", EndReason: "answered"}, {StartedAt: sampleTime, StartReason: "registered"}}}
 )
+
+// sampleCells are one of each look.
+var sampleCells = func() (out []cell) {
+	for _, c := range []string{"title", "number", "state", "priority", "level", "due", "stars", "customer", "channel", "fields.x"} {
+		out = append(out, cell{heading: heading{Code: c, Class: c, Label: c}, Text: "3", Plain: c != "channel", Of: row{Row: sampleRow, Over: true}})
+	}
+	return append(out, cell{heading: heading{Code: "created"}, At: sampleTime}, cell{heading: heading{Code: "class"}})
+}()
 
 func samplePane(open bool) *pane {
 	t := ticket.Ticket{ID: 7, Number: "TASK20261119001", Title: "x", Type: "complaint", Class: "problem", Urgency: "urgent", Priority: "urgent", Channel: "phone", CustomerName: "x", CustomerLevel: "vip",
