@@ -294,61 +294,67 @@ func (s *Service) macro(ctx context.Context, q db.Querier, actor authz.Actor, id
 
 // SaveMacro adds a macro (id 0) or changes one.
 func (s *Service) SaveMacro(ctx context.Context, actor authz.Actor, id int64, in MacroInput) (int64, error) {
-	if err := actor.Check(PermUse); err != nil {
+	saved := id
+	err := s.run.Do(ctx, actor, "canned.save_macro", func(ctx context.Context, a *action.Action) (err error) {
+		saved, err = s.SaveMacroIn(ctx, a, id, in)
+		return err
+	})
+	return saved, err
+}
+
+// SaveMacroIn is SaveMacro within an action.
+func (s *Service) SaveMacroIn(ctx context.Context, a *action.Action, id int64, in MacroInput) (_ int64, err error) {
+	if err := a.Actor.Check(PermUse); err != nil {
 		return 0, err
 	}
-	err := s.run.Do(ctx, actor, "canned.save_macro", func(ctx context.Context, a *action.Action) error {
-		var old Macro
-		var err error
-		if id != 0 {
-			if old, err = s.macro(ctx, a, actor, id); err != nil {
-				return err
-			}
-			if !MayKeep(actor, old.Place) {
-				return authz.Denied(PermManage)
-			}
-			if in.Version != 0 && in.Version != old.Version {
-				return stale()
-			}
+	var old Macro
+	if id != 0 {
+		if old, err = s.macro(ctx, a, a.Actor, id); err != nil {
+			return 0, err
 		}
-		bad, err := s.checkMacro(ctx, a, &in)
-		if err != nil {
-			return err
+		if !MayKeep(a.Actor, old.Place) {
+			return 0, authz.Denied(PermManage)
 		}
-		if err := bad.OrNil(); err != nil {
-			return err
+		if in.Version != 0 && in.Version != old.Version {
+			return 0, stale()
 		}
-		steps, err := json.Marshal(in.Steps)
-		if err != nil {
-			return fmt.Errorf("canned: macro: %w", err)
+	}
+	bad, err := s.checkMacro(ctx, a, &in)
+	if err != nil {
+		return 0, err
+	}
+	if err := bad.OrNil(); err != nil {
+		return 0, err
+	}
+	steps, err := json.Marshal(in.Steps)
+	if err != nil {
+		return 0, fmt.Errorf("canned: macro: %w", err)
+	}
+	values := []any{in.Name, strings.ToLower(cnid.Initials(in.Name)), string(in.Place.Scope), in.Place.OwnerID, in.Place.DepartmentID, set(in.Types), set(in.States), set(in.Classes), string(steps), db.Bool(in.Active), a.NowMicros()}
+	if id == 0 {
+		err = a.QueryRow(ctx, `INSERT INTO macros (name, initials, scope, owner_id, department_id, types, states, classes, steps, active, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
+			append(values, a.NowMicros())...).Scan(&id)
+		if err == nil {
+			a.Record(event.Event{Kind: EventMacroAdded, Subject: event.Subject{Type: "macro", ID: id}, Data: Fact{Args: []string{in.Name}}})
 		}
-		values := []any{in.Name, strings.ToLower(cnid.Initials(in.Name)), string(in.Place.Scope), in.Place.OwnerID, in.Place.DepartmentID, set(in.Types), set(in.States), set(in.Classes), string(steps), db.Bool(in.Active), a.NowMicros()}
-		if id == 0 {
-			err = a.QueryRow(ctx, `INSERT INTO macros (name, initials, scope, owner_id, department_id, types, states, classes, steps, active, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
-				append(values, a.NowMicros())...).Scan(&id)
-			if err == nil {
-				a.Record(event.Event{Kind: EventMacroAdded, Subject: event.Subject{Type: "macro", ID: id}, Data: Fact{Args: []string{in.Name}}})
-			}
-		} else {
-			_, err = a.Exec(ctx, `UPDATE macros SET name = $1, initials = $2, scope = $3, owner_id = $4, department_id = $5, types = $6, states = $7, classes = $8, steps = $9, active = $10, updated_at = $11, version = version + 1 WHERE id = $12`,
-				append(values, id)...)
-			before, _ := json.Marshal(old.Steps)
-			var cs []event.Change
-			cs = changed(cs, "title", old.Name, in.Name)
-			cs = changed(cs, "scope", string(old.Place.Scope), string(in.Place.Scope))
-			cs = changed(cs, "types", strings.Join(old.Types, " "), strings.Join(in.Types, " "))
-			cs = changed(cs, "states", strings.Join(old.States, " "), strings.Join(in.States, " "))
-			cs = changed(cs, "classes", strings.Join(old.Classes, " "), strings.Join(in.Classes, " "))
-			cs = changed(cs, "steps", string(before), string(steps))
-			cs = changed(cs, "active", fmt.Sprint(old.Active), fmt.Sprint(in.Active))
-			a.Record(event.Event{Kind: EventMacroChanged, Subject: event.Subject{Type: "macro", ID: id}, Data: Fact{Args: []string{in.Name}, Changes: cs}})
-		}
-		if err != nil {
-			return fmt.Errorf("canned: save macro: %w", err)
-		}
-		return nil
-	})
-	return id, err
+	} else {
+		_, err = a.Exec(ctx, `UPDATE macros SET name = $1, initials = $2, scope = $3, owner_id = $4, department_id = $5, types = $6, states = $7, classes = $8, steps = $9, active = $10, updated_at = $11, version = version + 1 WHERE id = $12`,
+			append(values, id)...)
+		before, _ := json.Marshal(old.Steps)
+		var cs []event.Change
+		cs = changed(cs, "title", old.Name, in.Name)
+		cs = changed(cs, "scope", string(old.Place.Scope), string(in.Place.Scope))
+		cs = changed(cs, "types", strings.Join(old.Types, " "), strings.Join(in.Types, " "))
+		cs = changed(cs, "states", strings.Join(old.States, " "), strings.Join(in.States, " "))
+		cs = changed(cs, "classes", strings.Join(old.Classes, " "), strings.Join(in.Classes, " "))
+		cs = changed(cs, "steps", string(before), string(steps))
+		cs = changed(cs, "active", fmt.Sprint(old.Active), fmt.Sprint(in.Active))
+		a.Record(event.Event{Kind: EventMacroChanged, Subject: event.Subject{Type: "macro", ID: id}, Data: Fact{Args: []string{in.Name}, Changes: cs}})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("canned: save macro: %w", err)
+	}
+	return id, nil
 }
 
 // DeleteMacro removes a macro. What it did stays.

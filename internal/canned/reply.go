@@ -132,17 +132,18 @@ func (s *Service) get(ctx context.Context, q db.Querier, actor authz.Actor, id i
 
 // Create adds a reply.
 func (s *Service) Create(ctx context.Context, actor authz.Actor, in Input) (id int64, err error) {
-	if err := actor.Check(PermUse); err != nil {
-		return 0, err
-	}
 	err = s.run.Do(ctx, actor, "canned.create", func(ctx context.Context, a *action.Action) (err error) {
-		id, err = s.createIn(ctx, a, in)
+		id, err = s.CreateIn(ctx, a, in)
 		return err
 	})
 	return id, err
 }
 
-func (s *Service) createIn(ctx context.Context, a *action.Action, in Input) (id int64, err error) {
+// CreateIn is Create within an action.
+func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (id int64, err error) {
+	if err := a.Actor.Check(PermUse); err != nil {
+		return 0, err
+	}
 	bad := in.check()
 	if len(in.Files) > maxFiles {
 		bad.Field("file", "canned.many_files", maxFiles)

@@ -47,7 +47,7 @@ func init() {
 		authz.Def{Permission: PermSettings, Area: area, Default: map[string]authz.Level{authz.RoleAdmin: level}},
 	)
 	org.TokenScope("customers:read", PermView)
-	org.TokenScope("customers:write", PermView, PermCreate, PermEdit, PermFollowUp, PermTag)
+	org.TokenScope("customers:write", PermView, PermCreate, PermEdit, PermFollowUp, PermTag, PermShareViews, PermSegments)
 	org.TokenScope("customers:reveal", PermView, PermReveal)
 	org.TokenScope("customers:merge", PermView, PermMerge)
 	org.TokenScope("customers:export", PermView, PermExport)

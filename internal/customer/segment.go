@@ -96,89 +96,95 @@ func (s *Service) segment(ctx context.Context, q db.Querier, id int64) (Segment,
 
 // SaveSegment adds a segment (ID 0) or changes one from its version on.
 func (s *Service) SaveSegment(ctx context.Context, actor authz.Actor, g Segment) (id int64, err error) {
-	g.Name, g.Note = line(g.Name), line(g.Note)
-	err = s.run.Do(ctx, actor, "customer.save_segment", func(ctx context.Context, a *action.Action) error {
-		if err := a.Actor.Check(PermSegments); err != nil {
-			return err
-		}
-		e := fault.Invalidf("customer.invalid")
-		switch {
-		case g.Name == "":
-			e.Field("name", "customer.segment.name.required")
-		case utf8.RuneCountInString(g.Name) > maxSegmentName:
-			e.Field("name", "customer.segment.name.long", maxSegmentName)
-		}
-		if utf8.RuneCountInString(g.Note) > maxSegmentNote {
-			e.Field("note", "customer.segment.note.long", maxSegmentNote)
-		}
-		if g.Query.Empty() {
-			e.Field("filter", "customer.segment.everybody")
-		}
-		g.Query.walk("", func(_ string, c Node) {
-			if c.Field == attrSegment {
-				e.Field("filter", "customer.segment.nested")
-			}
-			for _, v := range c.Values {
-				if v == Me {
-					e.Field("filter", "customer.segment.me")
-				}
-			}
-		})
-		if err := e.OrNil(); err != nil {
-			return err
-		}
-		if _, err := s.ready(ctx, a, 0, g.Query); err != nil {
-			return err
-		}
-		var same int64
-		if err := a.QueryRow(ctx, `SELECT COALESCE(MAX(id), 0) FROM customer_segments WHERE name = $1`, g.Name).Scan(&same); err != nil {
-			return fmt.Errorf("customer: save segment: %w", err)
-		}
-		if same != 0 && same != g.ID {
-			return fault.New(fault.Conflict, "customer.invalid").Field("name", "customer.segment.name.taken", g.Name)
-		}
-		data := SegmentData{Args: []string{g.Name}, Query: s.masked(g.Query)}
-		if id = g.ID; id == 0 {
-			var n int
-			if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM customer_segments`).Scan(&n); err != nil {
-				return fmt.Errorf("customer: save segment: %w", err)
-			}
-			if n >= maxSegments {
-				return fault.New(fault.Limited, "customer.segment.many", maxSegments)
-			}
-			err = a.QueryRow(ctx, `
-				INSERT INTO customer_segments (name, note, filter, created_by, created_by_name, created_at, updated_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-				g.Name, g.Note, g.Query.String(), a.Actor.ID, a.Actor.Name, a.NowMicros(), a.NowMicros()).Scan(&id)
-			a.Record(event.Event{Kind: SegmentCreated, Subject: segmentSubject(id), Data: data})
-		} else {
-			old, err2 := s.segment(ctx, a, id)
-			if err2 != nil {
-				return err2
-			}
-			if g.Name == old.Name && g.Note == old.Note && g.Query.String() == old.Query.String() {
-				a.Nothing()
-				return nil
-			}
-			var res sql.Result
-			res, err = a.Exec(ctx, `UPDATE customer_segments SET name = $1, note = $2, filter = $3, updated_at = $4, version = version + 1 WHERE id = $5 AND version = $6`,
-				g.Name, g.Note, g.Query.String(), a.NowMicros(), id, g.Version)
-			if err == nil {
-				if n, rerr := res.RowsAffected(); rerr == nil && n == 0 {
-					return fault.New(fault.Conflict, "customer.segment.stale")
-				}
-			}
-			a.Record(event.Event{Kind: SegmentEdited, Subject: segmentSubject(id), Data: data})
-		}
-		if db.IsUnique(err, "name") {
-			return fault.New(fault.Conflict, "customer.invalid").Field("name", "customer.segment.name.taken", g.Name)
-		}
-		if err != nil {
-			return fmt.Errorf("customer: save segment: %w", err)
-		}
-		return nil
+	err = s.run.Do(ctx, actor, "customer.save_segment", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.SaveSegmentIn(ctx, a, g)
+		return err
 	})
 	return id, err
+}
+
+// SaveSegmentIn is SaveSegment within an action.
+func (s *Service) SaveSegmentIn(ctx context.Context, a *action.Action, g Segment) (id int64, err error) {
+	g.Name, g.Note = line(g.Name), line(g.Note)
+	if err := a.Actor.Check(PermSegments); err != nil {
+		return 0, err
+	}
+	e := fault.Invalidf("customer.invalid")
+	switch {
+	case g.Name == "":
+		e.Field("name", "customer.segment.name.required")
+	case utf8.RuneCountInString(g.Name) > maxSegmentName:
+		e.Field("name", "customer.segment.name.long", maxSegmentName)
+	}
+	if utf8.RuneCountInString(g.Note) > maxSegmentNote {
+		e.Field("note", "customer.segment.note.long", maxSegmentNote)
+	}
+	if g.Query.Empty() {
+		e.Field("filter", "customer.segment.everybody")
+	}
+	g.Query.walk("", func(_ string, c Node) {
+		if c.Field == attrSegment {
+			e.Field("filter", "customer.segment.nested")
+		}
+		for _, v := range c.Values {
+			if v == Me {
+				e.Field("filter", "customer.segment.me")
+			}
+		}
+	})
+	if err := e.OrNil(); err != nil {
+		return 0, err
+	}
+	if _, err := s.ready(ctx, a, 0, g.Query); err != nil {
+		return 0, err
+	}
+	var same int64
+	if err := a.QueryRow(ctx, `SELECT COALESCE(MAX(id), 0) FROM customer_segments WHERE name = $1`, g.Name).Scan(&same); err != nil {
+		return 0, fmt.Errorf("customer: save segment: %w", err)
+	}
+	if same != 0 && same != g.ID {
+		return 0, fault.New(fault.Conflict, "customer.invalid").Field("name", "customer.segment.name.taken", g.Name)
+	}
+	data := SegmentData{Args: []string{g.Name}, Query: s.masked(g.Query)}
+	if id = g.ID; id == 0 {
+		var n int
+		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM customer_segments`).Scan(&n); err != nil {
+			return 0, fmt.Errorf("customer: save segment: %w", err)
+		}
+		if n >= maxSegments {
+			return 0, fault.New(fault.Limited, "customer.segment.many", maxSegments)
+		}
+		err = a.QueryRow(ctx, `
+			INSERT INTO customer_segments (name, note, filter, created_by, created_by_name, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+			g.Name, g.Note, g.Query.String(), a.Actor.ID, a.Actor.Name, a.NowMicros(), a.NowMicros()).Scan(&id)
+		a.Record(event.Event{Kind: SegmentCreated, Subject: segmentSubject(id), Data: data})
+	} else {
+		old, err2 := s.segment(ctx, a, id)
+		if err2 != nil {
+			return 0, err2
+		}
+		if g.Name == old.Name && g.Note == old.Note && g.Query.String() == old.Query.String() {
+			a.Nothing()
+			return id, nil
+		}
+		var res sql.Result
+		res, err = a.Exec(ctx, `UPDATE customer_segments SET name = $1, note = $2, filter = $3, updated_at = $4, version = version + 1 WHERE id = $5 AND version = $6`,
+			g.Name, g.Note, g.Query.String(), a.NowMicros(), id, g.Version)
+		if err == nil {
+			if n, rerr := res.RowsAffected(); rerr == nil && n == 0 {
+				return 0, fault.New(fault.Conflict, "customer.segment.stale")
+			}
+		}
+		a.Record(event.Event{Kind: SegmentEdited, Subject: segmentSubject(id), Data: data})
+	}
+	if db.IsUnique(err, "name") {
+		return 0, fault.New(fault.Conflict, "customer.invalid").Field("name", "customer.segment.name.taken", g.Name)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("customer: save segment: %w", err)
+	}
+	return id, nil
 }
 
 // DeleteSegment takes a segment away; the customers in it are not touched. One

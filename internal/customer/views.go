@@ -167,74 +167,80 @@ func (v SavedView) MayChange(actor authz.Actor) bool { return v.ID != 0 && v.may
 
 // SaveView keeps a view (ID 0) or changes one from its version on.
 func (s *Service) SaveView(ctx context.Context, actor authz.Actor, v SavedView) (id int64, err error) {
-	v.Name = line(v.Name)
-	err = s.run.Do(ctx, actor, "customer.save_view", func(ctx context.Context, a *action.Action) error {
-		if err := a.Actor.Check(PermView); err != nil {
-			return err
-		}
-		if v.Shared {
-			if err := a.Actor.Check(PermShareViews); err != nil {
-				return err
-			}
-		}
-		e := fault.Invalidf("customer.invalid")
-		switch {
-		case v.Name == "":
-			e.Field("name", "customer.view.name.required")
-		case utf8.RuneCountInString(v.Name) > maxViewName:
-			e.Field("name", "customer.view.name.long", maxViewName)
-		}
-		if v.Sort != "" && !slices.Contains(Sorts, v.Sort) {
-			e.Field("sort", "customer.sort.unknown")
-		}
-		if err := e.OrNil(); err != nil {
-			return err
-		}
-		if _, err := s.ready(ctx, a, a.Actor.ID, v.Query); err != nil {
-			return err
-		}
-		columns, err := s.goodColumns(ctx, a, v.Columns)
-		if err != nil {
-			return err
-		}
-		data := ViewData{Args: []string{v.Name}, Query: s.masked(v.Query), Shared: v.Shared}
-		if id = v.ID; id != 0 {
-			old, err := s.view(ctx, a, a.Actor, id)
-			if err != nil {
-				return err
-			}
-			if err := old.mayChange(a.Actor); err != nil {
-				return err
-			}
-			res, err := a.Exec(ctx, `UPDATE customer_views SET name = $1, filter = $2, columns = $3, sort = $4, shared = $5, updated_at = $6, version = version + 1 WHERE id = $7 AND version = $8`,
-				v.Name, v.Query.String(), strings.Join(columns, ","), v.Sort, db.Bool(v.Shared), a.NowMicros(), id, v.Version)
-			if err != nil {
-				return fmt.Errorf("customer: save view: %w", err)
-			}
-			if n, err := res.RowsAffected(); err == nil && n == 0 {
-				return fault.New(fault.Conflict, "customer.view.stale")
-			}
-			a.Record(event.Event{Kind: ViewEdited, Subject: viewSubject(id), Data: data})
-			return nil
-		}
-		var n int
-		if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM customer_views WHERE owner_id = $1 AND shared = $2`, a.Actor.ID, db.Bool(v.Shared)).Scan(&n); err != nil {
-			return fmt.Errorf("customer: save view: %w", err)
-		}
-		if n >= maxViews {
-			return fault.New(fault.Limited, "customer.view.many", maxViews)
-		}
-		err = a.QueryRow(ctx, `
-			INSERT INTO customer_views (owner_id, name, filter, columns, sort, shared, position, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-			a.Actor.ID, v.Name, v.Query.String(), strings.Join(columns, ","), v.Sort, db.Bool(v.Shared), n, a.NowMicros(), a.NowMicros()).Scan(&id)
-		if err != nil {
-			return fmt.Errorf("customer: save view: %w", err)
-		}
-		a.Record(event.Event{Kind: ViewSaved, Subject: viewSubject(id), Data: data})
-		return nil
+	err = s.run.Do(ctx, actor, "customer.save_view", func(ctx context.Context, a *action.Action) (err error) {
+		id, err = s.SaveViewIn(ctx, a, v)
+		return err
 	})
 	return id, err
+}
+
+// SaveViewIn is SaveView within an action.
+func (s *Service) SaveViewIn(ctx context.Context, a *action.Action, v SavedView) (id int64, err error) {
+	v.Name = line(v.Name)
+	if err := a.Actor.Check(PermView); err != nil {
+		return 0, err
+	}
+	if v.Shared {
+		if err := a.Actor.Check(PermShareViews); err != nil {
+			return 0, err
+		}
+	}
+	e := fault.Invalidf("customer.invalid")
+	switch {
+	case v.Name == "":
+		e.Field("name", "customer.view.name.required")
+	case utf8.RuneCountInString(v.Name) > maxViewName:
+		e.Field("name", "customer.view.name.long", maxViewName)
+	}
+	if v.Sort != "" && !slices.Contains(Sorts, v.Sort) {
+		e.Field("sort", "customer.sort.unknown")
+	}
+	if err := e.OrNil(); err != nil {
+		return 0, err
+	}
+	if _, err := s.ready(ctx, a, a.Actor.ID, v.Query); err != nil {
+		return 0, err
+	}
+	columns, err := s.goodColumns(ctx, a, v.Columns)
+	if err != nil {
+		return 0, err
+	}
+	data := ViewData{Args: []string{v.Name}, Query: s.masked(v.Query), Shared: v.Shared}
+	if id = v.ID; id != 0 {
+		old, err := s.view(ctx, a, a.Actor, id)
+		if err != nil {
+			return 0, err
+		}
+		if err := old.mayChange(a.Actor); err != nil {
+			return 0, err
+		}
+		res, err := a.Exec(ctx, `UPDATE customer_views SET name = $1, filter = $2, columns = $3, sort = $4, shared = $5, updated_at = $6, version = version + 1 WHERE id = $7 AND version = $8`,
+			v.Name, v.Query.String(), strings.Join(columns, ","), v.Sort, db.Bool(v.Shared), a.NowMicros(), id, v.Version)
+		if err != nil {
+			return 0, fmt.Errorf("customer: save view: %w", err)
+		}
+		if n, err := res.RowsAffected(); err == nil && n == 0 {
+			return 0, fault.New(fault.Conflict, "customer.view.stale")
+		}
+		a.Record(event.Event{Kind: ViewEdited, Subject: viewSubject(id), Data: data})
+		return id, nil
+	}
+	var n int
+	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM customer_views WHERE owner_id = $1 AND shared = $2`, a.Actor.ID, db.Bool(v.Shared)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("customer: save view: %w", err)
+	}
+	if n >= maxViews {
+		return 0, fault.New(fault.Limited, "customer.view.many", maxViews)
+	}
+	err = a.QueryRow(ctx, `
+		INSERT INTO customer_views (owner_id, name, filter, columns, sort, shared, position, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		a.Actor.ID, v.Name, v.Query.String(), strings.Join(columns, ","), v.Sort, db.Bool(v.Shared), n, a.NowMicros(), a.NowMicros()).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("customer: save view: %w", err)
+	}
+	a.Record(event.Event{Kind: ViewSaved, Subject: viewSubject(id), Data: data})
+	return id, nil
 }
 
 // DeleteView takes a view away.

@@ -59,7 +59,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	customerapi.Routes(a, r.Run, r.Customers, r.Org)
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
 	complaintapi.Routes(a, r.Complaints, r.Org)
-	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets)
+	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets, r.Org)
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	ruleapi.Routes(a, r.Rules)
 	taskapi.Routes(a, r.Tasks, r.Org)

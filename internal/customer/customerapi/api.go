@@ -3,7 +3,6 @@ package customerapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -40,8 +39,7 @@ func Routes(a *api.API, run *action.Runner, customers *customer.Service, o *org.
 	s := &service{run, customers, orgapi.Directory{Org: o}}
 	api.Handle(a, api.Op{ID: "list-customers", Method: "GET", Path: "/customers", Tag: tag, Perm: customer.PermView, Scope: read,
 		Summary: "List customers", Description: "Customers within the caller's data scope, the latest business first. A `filter` that makes no sense is a 422 that names the condition, like `filter.0.1`."}, s.list)
-	api.Handle(a, api.Op{ID: "list-customer-segments", Method: "GET", Path: "/customer-segments", Tag: tag, Perm: customer.PermView, Scope: read,
-		Summary: "List segments", Description: "Conditions on customers that are kept under a name. Who belongs to one is asked with `segment` in the list of customers."}, s.segments)
+	viewRoutes(a, s)
 	api.Handle(a, api.Op{ID: "create-customer", Method: "POST", Path: "/customers", Tag: tag, Perm: customer.PermCreate, Scope: write, Status: 201, Errors: []int{409},
 		Example: newExample, Conflict: reflect.TypeFor[DuplicateProblem](),
 		Summary: "Register a customer", Description: "A customer with the same credit code or telephone number is a 409 with `candidates`: those in the caller's scope by number, others only by the department to ask. To register him nevertheless, say why in `duplicate_reason`."}, s.create)
@@ -131,43 +129,6 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	out := &listOutput{List{Items: make([]Customer, 0, len(page.Rows)), Next: page.Next}}
 	for _, r := range page.Rows {
 		out.Body.Items = append(out.Body.Items, s.view(ctx, nil, r.Customer))
-	}
-	return out, nil
-}
-
-// Segment is a condition on customers that is kept under a name.
-type Segment struct {
-	ID        int64           `json:"id"`
-	Name      string          `json:"name" example:"重点回访"`
-	Note      string          `json:"note,omitempty"`
-	Filter    json.RawMessage `json:"filter" doc:"Its conditions, as the filter of the list of customers takes them"`
-	Count     int             `json:"count" doc:"How many customers within the caller's data scope belong to it now; 1000 means that many and more, -1 that counting took too long"`
-	UpdatedAt *time.Time      `json:"updated_at"`
-}
-
-// Segments is the list of segments.
-type Segments struct {
-	Items []Segment `json:"items"`
-}
-
-type segmentsOutput struct{ Body Segments }
-
-func (s *service) segments(ctx context.Context, _ *struct{}) (*segmentsOutput, error) {
-	list, err := s.customers.Segments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	fs := make([]customer.Filter, len(list))
-	for i, g := range list {
-		fs[i].SegmentID = g.ID
-	}
-	counts, err := s.customers.Counts(ctx, api.Actor(ctx), fs)
-	if err != nil {
-		return nil, err
-	}
-	out := &segmentsOutput{Segments{Items: make([]Segment, 0, len(list))}}
-	for i, g := range list {
-		out.Body.Items = append(out.Body.Items, Segment{g.ID, g.Name, g.Note, json.RawMessage(g.Query.String()), counts[i], api.At(ctx, g.UpdatedAt)})
 	}
 	return out, nil
 }

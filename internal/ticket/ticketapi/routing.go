@@ -40,7 +40,7 @@ func (s *service) routingRoutes(a *api.API) {
 	skill := op("create-routing-skill", "POST", "/routing/skills", "Add a skill", "With the requests that ask for it. Who has it is said with the people.")
 	skill.Status, skill.Example = 201, `{"name":"影像设备","types":["after_sales"]}`
 	api.Handle(a, skill, s.createSkill)
-	api.Handle(a, op("update-routing-skill", "PUT", "/routing/skills/{id}", "Change a skill", ""), s.updateSkill)
+	api.Handle(a, op("update-routing-skill", "PUT", "/routing/skills/{id}", "Change a skill", "Its name and the requests that ask for it, as a whole."), s.updateSkill)
 	api.Handle(a, op("delete-routing-skill", "DELETE", "/routing/skills/{id}", "Delete a skill", "It is taken from everybody."), s.deleteSkill)
 	try := op("try-routing", "POST", "/routing/trial", "Try the routing", "What would become of a request now; nothing is registered.")
 	try.Errors, try.Example = nil, `{"type":"after_sales","channel":"phone","level":"vip","text":"监护仪校准后报警"}`

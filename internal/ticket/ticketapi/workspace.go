@@ -18,16 +18,16 @@ func (s *service) workspaceRoutes(a *api.API) {
 	api.Handle(a, api.Op{ID: "open-tab", Method: "PUT", Path: "/tabs/{number}", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "Open a ticket in the caller's workspace", Description: "Or say that he has looked at it now. Of more than 12 the one not looked at for longest makes room."}, s.openTab)
 	api.Handle(a, api.Op{ID: "close-tab", Method: "DELETE", Path: "/tabs/{number}", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
-		Summary: "Close a tab of the caller's workspace"}, s.closeTab)
+		Summary: "Close a tab of the caller's workspace", Description: "Answers with those that stay open."}, s.closeTab)
 	api.Handle(a, api.Op{ID: "snooze-ticket", Method: "PUT", Path: "/tickets/{number}/snooze", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404, 409},
 		Example: `{"until":"2026-11-25T09:00:00+08:00"}`,
 		Summary: "Put a ticket off", Description: "It leaves the views of the caller's own work until then, or until the customer writes; for others, and for its clocks, nothing changes. 90 days at most; a finished ticket is a 409."}, s.snooze)
 	api.Handle(a, api.Op{ID: "get-ticket-snooze", Method: "GET", Path: "/tickets/{number}/snooze", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
 		Summary: "Read until when the caller has put a ticket off", Description: "Without `until` he has not, or it is over."}, s.snoozed)
 	api.Handle(a, api.Op{ID: "wake-ticket", Method: "DELETE", Path: "/tickets/{number}/snooze", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404},
-		Summary: "Take putting off back"}, s.wake)
+		Summary: "Take putting off back", Description: "The ticket stands among the caller's work again."}, s.wake)
 	api.Handle(a, api.Op{ID: "list-checks", Method: "GET", Path: "/tickets/{number}/checks", Tag: tag, Perm: ticket.PermView, Scope: read, Errors: []int{404},
-		Summary: "Read the checklist of a ticket"}, s.checks)
+		Summary: "Read the checklist of a ticket", Description: "In the order the items were written down."}, s.checks)
 	api.Handle(a, api.Op{ID: "add-checks", Method: "POST", Path: "/tickets/{number}/checks", Tag: tag, Perm: ticket.PermNote, Scope: write, Status: 201, Errors: []int{404, 409},
 		Example: `{"items":["核对序列号","拍照存档"]}`,
 		Summary: "Add to the checklist of a ticket", Description: "50 items at most, of 200 characters."}, s.addChecks)
@@ -35,14 +35,14 @@ func (s *service) workspaceRoutes(a *api.API) {
 		Example: `{"done":true}`,
 		Summary: "Tick an item of the checklist", Description: "What is so already stays."}, s.tick)
 	api.Handle(a, api.Op{ID: "drop-check", Method: "DELETE", Path: "/tickets/{number}/checks/{id}", Tag: tag, Perm: ticket.PermNote, Scope: write, Errors: []int{404, 409},
-		Summary: "Take an item off the checklist"}, s.dropCheck)
+		Summary: "Take an item off the checklist", Description: "Answers with what is left of it."}, s.dropCheck)
 	api.Handle(a, api.Op{ID: "list-ticket-views", Method: "GET", Path: "/ticket-views", Tag: tag, Perm: ticket.PermView, Scope: read,
 		Summary: "List saved views", Description: "The caller's own, then those shared with him. `filter` is what the list of tickets takes as parameters."}, s.views)
 	api.Handle(a, api.Op{ID: "save-ticket-view", Method: "POST", Path: "/ticket-views", Tag: tag, Perm: ticket.PermView, Scope: write, Status: 201,
 		Example: `{"name":"本周紧急投诉","filter":{"view":"complaints","priority":"urgent"}}`,
 		Summary: "Save a view", Description: "Sharing it needs the permission to supervise."}, s.saveView)
 	api.Handle(a, api.Op{ID: "delete-ticket-view", Method: "DELETE", Path: "/ticket-views/{id}", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404},
-		Summary: "Delete a view of the caller's own"}, s.deleteView)
+		Summary: "Delete a view of the caller's own", Description: "Also for those he shared it with; somebody else's is a 404."}, s.deleteView)
 }
 
 // Tab is a ticket the caller has open.
