@@ -33,5 +33,5 @@ func init() {
 	org.TokenScope("privacy:read", PermView)
 	org.TokenScope("privacy:write", PermView, PermRegister, PermDelete, customer.PermView)
 	org.TokenScope("privacy:disclose", PermView, PermDisclose, customer.PermView)
-	org.TokenScope("privacy:manage", PermView, PermRegister, PermManage)
+	org.TokenScope("privacy:manage", PermView, PermRegister, PermManage, customer.PermView)
 }

@@ -37,6 +37,7 @@ func Routes(a *api.API, run *action.Runner, p *privacy.Service, customers *custo
 	requestRoutes(a, s)
 	deletionRoutes(a, s)
 	disclosureRoutes(a, s)
+	retentionRoutes(a, s)
 }
 
 // Path names a record.

@@ -262,6 +262,18 @@ func TestRestriction(t *testing.T) {
 		if x.at("fields.0.code") != "privacy.disclosure.restricted" {
 			t.Error(x.Body)
 		}
+		if x := c.want(200, authz.RoleAdmin, "GET "+one, ""); x.at("restrictions.0.customer") != who.Number || x.at("restrictions.0.kind") != "restrict" {
+			t.Errorf("what holds: %s", x.Body)
+		}
+		lift := "DELETE /customers/" + who.Number + "/restrictions/restrict"
+		c.want(403, authz.RoleAgent, lift, "")
+		c.want(403, authz.RoleAdmin+" privacy:read", lift, "")
+		c.want(204, authz.RoleAdmin, lift, "")
+		c.want(404, authz.RoleAdmin, lift, "")
+		c.want(404, authz.RoleAdmin, "DELETE /customers/C0/restrictions/restrict", "")
+		if x := c.want(200, authz.RoleAdmin, "GET "+one, ""); x.at("restrictions") != "" {
+			t.Errorf("still held: %s", x.Body)
+		}
 	})
 }
 
@@ -340,6 +352,27 @@ func TestDisclosures(t *testing.T) {
 		}
 		if l := c.want(200, authz.RoleAgent, "GET /disclosures", ""); l.at("items") != "0" {
 			t.Error(l.Body)
+		}
+	})
+}
+
+// How long data is kept is read, tried and changed by who may see to it.
+func TestRetentionCalls(t *testing.T) {
+	each(t, func(t *testing.T, c caller) {
+		c.want(403, authz.RoleAgent, "GET /retention", "")
+		c.want(403, authz.RoleAdmin+" privacy:read", "GET /retention", "")
+		rules := `{"tickets":36,"customers":60,"imports":6,"exports":0,"deadline":15}`
+		if x := c.want(200, authz.RoleAdmin, "POST /retention/preview", rules); x.at("tickets") != "0" || x.at("exports") != "" {
+			t.Errorf("preview: %s", x.Body)
+		}
+		if x := c.want(200, authz.RoleAdmin, "PUT /retention", rules); x.at("tickets") != "36" {
+			t.Errorf("set: %s", x.Body)
+		}
+		if x := c.want(200, authz.RoleAdmin, "GET /retention", ""); x.at("customers") != "60" || x.at("deadline") != "15" {
+			t.Errorf("read: %s", x.Body)
+		}
+		if x := c.want(422, authz.RoleAdmin, "PUT /retention", `{"tickets":1,"deadline":15}`); x.at("fields.0.field") != "tickets" {
+			t.Errorf("too short: %s", x.Body)
 		}
 	})
 }

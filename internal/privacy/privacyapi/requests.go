@@ -76,6 +76,7 @@ type Request struct {
 	Found      *Found         `json:"found,omitempty" doc:"What the search brought up; only when a single request is read"`
 	CopyUntil  *time.Time     `json:"copy_until,omitempty" doc:"Until when the copy can be fetched; absent without one"`
 	Erasure    *Erasure       `json:"erasure,omitempty" doc:"Only when a single request is read"`
+	Holds      []Restriction  `json:"restrictions,omitempty" doc:"What it has brought and still holds; only when a single request is read"`
 	Outcome    string         `json:"outcome,omitempty"`
 	CreatedBy  *orgapi.Person `json:"created_by,omitempty" doc:"Who took it in"`
 	CreatedAt  *time.Time     `json:"created_at"`
@@ -214,6 +215,9 @@ func (s *service) again(ctx context.Context, id int64, err error) (*requestOutpu
 	}
 	if r.Found != nil && actor.Can(privacy.PermManage) {
 		v.Found = found(ctx, r)
+	}
+	if v.Holds, err = s.restrictions(ctx, r.ID); err != nil {
+		return nil, err
 	}
 	return &requestOutput{v}, nil
 }
