@@ -66,7 +66,7 @@ func (d *drawn) keep(k drawing, h template.HTML) {
 // once returns the function {{once "name" .}} of a set: the fragment name drawn
 // from a value, from memory if it was drawn before. A value without [Keyed] is
 // its own key and must be comparable.
-func once(set func() *template.Template) func(name string, v any) (template.HTML, error) {
+func once(set func() *drawer) func(name string, v any) (template.HTML, error) {
 	d := &drawn{}
 	return func(name string, v any) (template.HTML, error) {
 		key := v

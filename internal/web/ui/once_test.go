@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"fmt"
 	"html/template"
 	"strings"
@@ -23,14 +24,15 @@ func (t thing) Key() any {
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	var set *template.Template
-	set = template.Must(template.New("x").Funcs(template.FuncMap{
-		"once": once(func() *template.Template { return set }),
+	set := &drawer{}
+	set.funcs = template.FuncMap{
+		"once": once(func() *drawer { return set }),
 		"seen": func() string { calls++; return "" },
-	}).Parse(`{{range .}}{{once "one" .}}{{end}}{{define "one"}}{{seen}}<b title="{{.Name}}">{{.Name}}</b>{{end}}`))
+	}
+	set.set = template.Must(template.New("x").Funcs(set.funcs).Parse(`{{range .}}{{once "one" .}}{{end}}{{define "one"}}<b title="{{.Name}}">{{seen}}{{.Name}}</b>{{end}}`))
 	draw := func(v ...thing) string {
-		var b strings.Builder
-		if err := set.Execute(&b, v); err != nil {
+		var b bytes.Buffer
+		if err := set.ExecuteTemplate(&b, "x", v); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
@@ -52,7 +54,7 @@ func TestOnce(t *testing.T) {
 	if len(d.now)+len(d.old) > 10 {
 		t.Errorf("%d MiB kept", len(d.now)+len(d.old))
 	}
-	if err := set.Execute(&strings.Builder{}, []any{struct{ Name []string }{}}); err == nil {
+	if err := set.ExecuteTemplate(&bytes.Buffer{}, "x", []any{struct{ Name []string }{}}); err == nil {
 		t.Error("a value that cannot be compared is taken for its own key")
 	}
 }

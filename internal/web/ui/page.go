@@ -22,7 +22,7 @@ type Page[V any] struct {
 	name    string
 	body    string // name of the template that is the body
 	files   []string
-	sets    map[i18n.Lang]func() *template.Template
+	sets    map[i18n.Lang]func() *drawer
 	sources []string
 	samples []V
 }
@@ -32,7 +32,7 @@ type Page[V any] struct {
 // pages are never drawn, or in one language only: parsing waits for the first
 // use, and the tests parse them all.
 func NewPage[V any](fsys fs.FS, files ...string) *Page[V] {
-	p := &Page[V]{body: path.Base(files[0]), files: files, sets: map[i18n.Lang]func() *template.Template{}}
+	p := &Page[V]{body: path.Base(files[0]), files: files, sets: map[i18n.Lang]func() *drawer{}}
 	p.name = fmt.Sprintf("%s (%T)", files[0], *new(V))
 	for _, f := range files {
 		b, err := fs.ReadFile(fsys, f)
@@ -42,15 +42,7 @@ func NewPage[V any](fsys fs.FS, files ...string) *Page[V] {
 		p.sources = append(p.sources, string(b))
 	}
 	for _, l := range i18n.Langs {
-		p.sets[l] = sync.OnceValue(func() *template.Template {
-			set := p.Template(l)
-			for _, t := range set.Templates() {
-				if t.Tree != nil {
-					translate(t.Tree.Root, l)
-				}
-			}
-			return set
-		})
+		p.sets[l] = sync.OnceValue(func() *drawer { return p.drawer(l) })
 	}
 	register(p)
 	return p
@@ -78,7 +70,7 @@ func putBuffer(b *bytes.Buffer) {
 	}
 }
 
-func (p *Page[V]) set(l i18n.Lang) *template.Template {
+func (p *Page[V]) set(l i18n.Lang) *drawer {
 	if t := p.sets[l]; t != nil {
 		return t()
 	}
@@ -320,6 +312,7 @@ type Checked interface {
 	Zero() any
 	Problems() []string                         // locale keys without text
 	Draw(w io.Writer, l i18n.Lang) (int, error) // the empty view and all samples; returns how many
+	Compare(l i18n.Lang) (differ, byLibrary []string)
 }
 
 var (
@@ -346,10 +339,29 @@ func (p *Page[V]) Name() string { return p.name }
 // Sources returns the text of its files.
 func (p *Page[V]) Sources() []string { return p.sources }
 
+// drawer returns what draws the page in l: with its fixed words filled in.
+func (p *Page[V]) drawer(l i18n.Lang) *drawer {
+	d := &drawer{funcs: funcs(l)}
+	d.funcs["once"] = once(func() *drawer { return d })
+	d.set = p.parse(d.funcs)
+	for _, t := range d.set.Templates() {
+		if t.Tree != nil {
+			translate(t.Tree.Root, l)
+		}
+	}
+	return d
+}
+
 // Template returns a fresh copy of the parsed set, which has not been executed.
 func (p *Page[V]) Template(l i18n.Lang) *template.Template {
-	set := template.New(p.body).Funcs(funcs(l))
-	set.Funcs(template.FuncMap{"once": once(func() *template.Template { return set })})
+	d := &drawer{funcs: funcs(l)}
+	d.funcs["once"] = once(func() *drawer { return d })
+	d.set = p.parse(d.funcs)
+	return d.set
+}
+
+func (p *Page[V]) parse(words template.FuncMap) *template.Template {
+	set := template.New(p.body).Funcs(words)
 	for i, src := range p.sources {
 		t := set
 		if i > 0 {
@@ -360,6 +372,30 @@ func (p *Page[V]) Template(l i18n.Lang) *template.Template {
 		}
 	}
 	return set
+}
+
+// Compare draws each template of the page from the empty view and all samples,
+// as it is shown and as the library alone does, and returns where they differ.
+// Of byLibrary the library draws every time.
+func (p *Page[V]) Compare(l i18n.Lang) (differ, byLibrary []string) {
+	own, lib := p.drawer(l), p.drawer(l)
+	lib.plain = true
+	for _, t := range lib.set.Templates() {
+		if t.Tree == nil {
+			continue
+		}
+		for i, v := range append([]V{*new(V)}, p.samples...) {
+			var a, b bytes.Buffer
+			aerr, berr := own.ExecuteTemplate(&a, t.Name(), v), lib.ExecuteTemplate(&b, t.Name(), v)
+			if (aerr == nil) != (berr == nil) || aerr == nil && !bytes.Equal(a.Bytes(), b.Bytes()) {
+				differ = append(differ, fmt.Sprintf("%s, view %d: %v and %v:\n%s\n%s", t.Name(), i, aerr, berr, a.Bytes(), b.Bytes()))
+			}
+		}
+		if own.template(t.Name()).steps == nil {
+			byLibrary = append(byLibrary, t.Name())
+		}
+	}
+	return differ, byLibrary
 }
 
 // Zero returns the empty view.
@@ -380,10 +416,13 @@ func (p *Page[V]) Problems() (missing []string) {
 // Draw writes the empty view and all samples.
 func (p *Page[V]) Draw(w io.Writer, l i18n.Lang) (int, error) {
 	views := append([]V{*new(V)}, p.samples...)
+	b := getBuffer()
+	defer putBuffer(b)
 	for i, v := range views {
-		if err := p.set(l).ExecuteTemplate(w, p.body, v); err != nil {
+		if err := p.set(l).ExecuteTemplate(b, p.body, v); err != nil {
 			return i, fmt.Errorf("view %d: %w", i, err)
 		}
 	}
-	return len(views), nil
+	_, err := w.Write(b.Bytes())
+	return len(views), err
 }

@@ -56,6 +56,13 @@ func Pages(t *testing.T) {
 				t.Errorf("templatecheck: %v", err)
 			}
 			for _, l := range i18n.Langs {
+				differ, byLibrary := p.Compare(l)
+				for _, d := range differ {
+					t.Errorf("%s: drawn otherwise than by the library: %s", l, d)
+				}
+				for _, n := range byLibrary {
+					t.Errorf("%s: the template %s is not known to the drawer", l, n)
+				}
 				var b bytes.Buffer
 				if n, err := p.Draw(&b, l); err != nil {
 					t.Errorf("%s: after %d views: %v", l, n, err)
