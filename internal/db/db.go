@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -677,7 +678,7 @@ func (p *prepared) get(ctx context.Context, q string) (*sql.Stmt, error) {
 	if s != nil {
 		return s, nil
 	}
-	s, err := p.prepare(context.WithoutCancel(ctx), unnamed(q))
+	s, err := p.prepare(context.WithoutCancel(ctx), unnamed(steady(q)))
 	if err != nil {
 		return nil, err
 	}
@@ -697,6 +698,13 @@ func (p *prepared) get(ctx context.Context, q string) (*sql.Stmt, error) {
 	p.m[q] = s
 	return s, nil
 }
+
+var limitValue = regexp.MustCompile(`\bLIMIT \$`)
+
+// steady keeps SQLite from making the plan of a statement anew at each run, which
+// takes longer than most of ours run: it does so to look at the value of a LIMIT,
+// unless the value stands in an expression.
+func steady(q string) string { return limitValue.ReplaceAllString(q, "LIMIT +$$") }
 
 // unnamed writes placeholders that are numbered in their order, each used once,
 // as "?". To SQLite "$1" is a name, and binding by name looks through the list
@@ -765,7 +773,7 @@ func (p *prepared) with(ctx context.Context, q string, f func(ctx context.Contex
 			return err
 		}
 	}
-	s, err := p.prepare(context.WithoutCancel(ctx), unnamed(q))
+	s, err := p.prepare(context.WithoutCancel(ctx), unnamed(steady(q)))
 	if err != nil {
 		return fmt.Errorf("%w in %s", err, firstLine(q))
 	}

@@ -20,3 +20,16 @@ func TestUnnamed(t *testing.T) {
 		}
 	}
 }
+
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"SELECT 1 LIMIT $1":               "SELECT 1 LIMIT +$1",
+		"SELECT (SELECT 1 LIMIT $2) = $1": "SELECT (SELECT 1 LIMIT +$2) = $1",
+		"SELECT 1 LIMIT 20":               "SELECT 1 LIMIT 20",
+	} {
+		if got := steady(in); got != want {
+			t.Errorf("steady(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
