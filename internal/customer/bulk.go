@@ -312,7 +312,7 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 	}
 	const (
 		width        = 28
-		contactWidth = 20
+		contactWidth = 23
 	)
 	var (
 		customers = make([]any, 0, len(take)*width)
@@ -386,7 +386,7 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 				found = append(found, field.Searchable(c.values)...)
 			}
 			contactIDs = contactIDs[1:]
-			contacts = append(contacts, v...)
+			contacts = append(append(contacts, v...), in.DepartmentID, in.OwnerID, creator)
 			count++
 			if words[len(words)-1] != c.Name {
 				words = append(words, c.Name)
@@ -418,7 +418,8 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 	if err == nil {
 		err = a.InsertMany(ctx, `
 			INSERT INTO contacts (id, customer_id, name, initials, gender, position, phone_sealed, phone_masked, phone_index, phone4_index, phone8_index,
-				email_sealed, email_masked, email_index, wechat_sealed, wechat_masked, wechat_index, is_primary, created_at, updated_at)`, "", contactWidth, contacts)
+				email_sealed, email_masked, email_index, wechat_sealed, wechat_masked, wechat_index, is_primary, created_at, updated_at,
+				of_department, of_owner, of_creator)`, "", contactWidth, contacts)
 	}
 	if err == nil {
 		err = a.InsertMany(ctx, `INSERT INTO needs (customer_id, product, description, period, budget, delivery, special, urgency, created_by, created_at)`, "", 10, needs)

@@ -28,3 +28,27 @@ func ListQuery(s *Service, ctx context.Context, sc authz.Scope, f Filter) (query
 
 // ActFor changes who jobs act for.
 func ActFor(s *Service, p People) { s.lists.people = p }
+
+// Statement is a query and its arguments.
+type Statement struct {
+	Query string
+	Args  []any
+}
+
+type noting struct {
+	db.Querier
+	list []Statement
+}
+
+func (n *noting) Query(ctx context.Context, query string, args ...any) (db.Rows, error) {
+	n.list = append(n.list, Statement{query, args})
+	return n.Querier.Query(ctx, query, args...)
+}
+
+// SearchStatements are the queries a search runs.
+func SearchStatements(s *Service, ctx context.Context, sc authz.Scope, text string) ([]Statement, error) {
+	n := &noting{Querier: s.db().Read()}
+	p := prober{s: s, ctx: ctx, q: n, sc: sc, hits: map[int64]found{}, limit: 10}
+	_, err := p.find(text)
+	return n.list, err
+}

@@ -475,6 +475,9 @@ func (s *Service) Find(ctx context.Context, sc authz.Scope, text string, limit i
 	if err != nil {
 		return nil, err
 	}
+	if p.root.blank() {
+		return s.search(ctx, sc, text, limit, nil)
+	}
 	return s.search(ctx, sc, text, limit, p.where)
 }
 

@@ -64,12 +64,17 @@ const profileColumns = `c.id, c.number, c.type, c.name, COALESCE(c.uscc, ''), c.
 
 const profileTables = `customers c JOIN departments d ON d.id = c.department_id LEFT JOIN users u ON u.id = c.owner_id`
 
-func scanProfile(row interface{ Scan(...any) error }) (c Customer, err error) {
+// primaryColumns are those of the contact to speak to first, who may be missing.
+const primaryColumns = `COALESCE(p.id, 0), COALESCE(p.name, ''), COALESCE(p.gender, ''), COALESCE(p.position, ''), COALESCE(p.role, ''),
+	COALESCE(p.phone_masked, ''), COALESCE(p.email_masked, ''), COALESCE(p.wechat_masked, '')`
+
+// scanProfile reads profileColumns and what follows them into more.
+func scanProfile(row interface{ Scan(...any) error }, more ...any) (c Customer, err error) {
 	var first, created, updated, activity, staged, planned, verified, verify int64
 	var demo int
-	err = row.Scan(&c.ID, &c.Number, (*string)(&c.Type), &c.Name, &c.USCC, &c.Industry, (*string)(&c.Level), &c.Grade, &c.Stage, &staged, &c.ParentID, &c.Source, &c.Region, &c.Address, &c.Website, &c.Remark,
+	err = row.Scan(append([]any{&c.ID, &c.Number, (*string)(&c.Type), &c.Name, &c.USCC, &c.Industry, (*string)(&c.Level), &c.Grade, &c.Stage, &staged, &c.ParentID, &c.Source, &c.Region, &c.Address, &c.Website, &c.Remark,
 		&c.OwnerID, &c.OwnerName, &c.DepartmentID, &c.DepartmentName, &first, &c.CreatedBy, &c.CreatedByName, &created, &updated, &activity, &planned, &verified, &verify,
-		&c.OpenTickets, &c.TotalTickets, &c.Ratings, &c.RatingSum, &c.DuplicateReason, &demo, &c.Version)
+		&c.OpenTickets, &c.TotalTickets, &c.Ratings, &c.RatingSum, &c.DuplicateReason, &demo, &c.Version}, more...)...)
 	c.FirstContactAt, c.CreatedAt, c.UpdatedAt, c.ActivityAt, c.Demo = db.FromMicros(first), db.FromMicros(created), db.FromMicros(updated), db.FromMicros(activity), demo != 0
 	c.StageAt, c.PlannedAt, c.VerifiedAt, c.VerifyAt = db.FromMicros(staged), db.FromMicros(planned), db.FromMicros(verified), db.FromMicros(verify)
 	return c, err
@@ -198,35 +203,43 @@ type Row struct {
 
 // rows loads list rows in the order of ids; the caller has checked the scope.
 func (s *Service) rows(ctx context.Context, q db.Querier, ids []int64) ([]Row, error) {
+	return s.rowsWithin(ctx, q, nil, ids)
+}
+
+// rowsWithin is rows for ids of which only those that sc covers are returned.
+func (s *Service) rowsWithin(ctx context.Context, q db.Querier, sc *authz.Scope, ids []int64) ([]Row, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	var a db.Args
 	in := a.AddInts(ids)
-	rows, err := q.Query(ctx, `SELECT `+profileColumns+` FROM `+profileTables+` WHERE c.id IN (`+in+`)`, a.Values...)
+	if sc != nil {
+		in += `) AND (` + sc.Where(&a, beyondIndexes) + ` AND c.gone = 0`
+	}
+	rows, err := q.Query(ctx, `SELECT `+profileColumns+`, `+primaryColumns+` FROM `+profileTables+`
+		LEFT JOIN contacts p ON p.customer_id = c.id AND p.is_primary = 1 AND p.active = 1 WHERE c.id IN (`+in+`)`, a.Values...)
 	if err != nil {
 		return nil, fmt.Errorf("customer: rows: %w", err)
 	}
 	defer rows.Close()
 	byID := make(map[int64]*Row, len(ids))
 	for rows.Next() {
-		c, err := scanProfile(rows)
+		var k Contact
+		c, err := scanProfile(rows, &k.ID, &k.Name, &k.Gender, &k.Position, &k.Role, &k.Phone, &k.Email, &k.Wechat)
 		if err != nil {
 			return nil, fmt.Errorf("customer: rows: %w", err)
+		}
+		if r := byID[c.ID]; r != nil && r.Contacts[0].ID < k.ID {
+			continue
+		}
+		if k.ID != 0 {
+			k.CustomerID, k.Primary, k.Active = c.ID, true, true
+			c.Contacts = []Contact{k}
 		}
 		byID[c.ID] = &Row{c}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("customer: rows: %w", err)
-	}
-	contacts, err := s.contacts(ctx, q, `is_primary = 1 AND customer_id IN (`+in+`)`, a.Values...)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range contacts {
-		if r := byID[c.CustomerID]; r != nil && len(r.Contacts) == 0 {
-			r.Contacts = []Contact{c}
-		}
 	}
 	tags, err := s.tagsOf(ctx, q, ids)
 	if err != nil {

@@ -43,8 +43,8 @@ func (f Found) match() Match {
 // maxSearch bounds the characters of a search that are looked at.
 const maxSearch = 100
 
-// probe is how many customers one way of looking brings up.
-const probe = 30
+// similarMost is how many names one part of a name brings up to be compared.
+const similarMost = 150
 
 // Search finds customers in the reader's scope by whatever he typed: number,
 // credit code, telephone number in any spelling or its last four digits, e-mail
@@ -68,6 +68,10 @@ func (s *Service) search(ctx context.Context, sc authz.Scope, text string, limit
 		limit = 20
 	}
 	p := prober{s: s, ctx: ctx, q: s.db().Read(), sc: sc, hits: map[int64]found{}, narrow: narrow, limit: limit}
+	return p.find(text)
+}
+
+func (p *prober) find(text string) ([]Found, error) {
 	p.exact(text) // from the likeliest on: what cannot be among those shown is not looked for
 	key := latin(text)
 	p.latin(key)
@@ -79,7 +83,7 @@ func (s *Service) search(ctx context.Context, sc authz.Scope, text string, limit
 	if p.err != nil {
 		return nil, p.err
 	}
-	return p.result(text, limit)
+	return p.result(text)
 }
 
 // ByPhone returns the customers in scope with exactly this number, for a caller
@@ -93,20 +97,20 @@ func (s *Service) ByPhone(ctx context.Context, sc authz.Scope, phone string) ([]
 	if p.err != nil {
 		return nil, p.err
 	}
-	return p.result("", 20)
+	return p.result("")
 }
 
-// found is a candidate with what it is ranked by; of those that are not among the
-// likeliest nothing more is loaded.
+// found is a candidate: the best way it was found by.
 type found struct {
-	id           int64
-	by           string
-	score        int
-	name, number string
-	activity     int64
+	id    int64
+	by    string
+	score int
 }
 
-// prober collects candidates; after an error it does nothing more.
+// prober collects candidates; after an error it does nothing more. Each way of
+// looking brings up as many as are shown, from an index that also says who may
+// see them: hundreds that match cost no more than ten, and what is shown is read
+// once, at the end.
 type prober struct {
 	s    *Service
 	ctx  context.Context
@@ -128,52 +132,75 @@ func (p *prober) add(f found) {
 
 // beyondIndexes are the columns of a scope, written so that no engine walks an
 // index of them: who is looked for stands in another one, and a department has
-// many more customers than any search finds.
-var beyondIndexes = authz.Columns{Owners: []string{"+c.owner_id", "+c.created_by"}, Department: "+c.department_id"}
+// many more customers than any search finds. ofContact are their copies.
+var (
+	beyondIndexes = authz.Columns{Owners: []string{"+c.owner_id", "+c.created_by"}, Department: "+c.department_id"}
+	ofContact     = authz.Columns{Owners: []string{"x.of_owner", "x.of_creator"}, Department: "x.of_department"}
+)
 
-// look adds the customers in scope that fulfil cond; make adds its arguments.
-func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
-	p.lookIn(by, score, score, func(a *db.Args) string { return "customers c WHERE " + cond(a) })
-}
-
-// lookIn is look with the tables to look in. best is the score that result may
-// give what is found: when as many as are shown have a better one, nothing is
-// looked for.
-func (p *prober) lookIn(by string, score, best int, from func(a *db.Args) string) {
+// enough reports whether as many as are shown were found in a better way than
+// best, the score that result may give what this way finds.
+func (p *prober) enough(best int) bool {
 	better := 0
 	for _, f := range p.hits {
 		if f.score > best {
 			better++
 		}
 	}
-	if p.err != nil || better >= p.limit {
+	return p.err != nil || better >= p.limit
+}
+
+// look adds the customers in scope that fulfil cond; make adds its arguments.
+func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
+	if p.enough(score) {
 		return
 	}
 	var a db.Args
-	query := `SELECT c.id, c.name, c.number, c.activity_at FROM ` + from(&a) + ` AND (` + p.sc.Where(&a, beyondIndexes) + `) AND c.gone = 0`
+	p.collect(by, score, &a, `SELECT c.id FROM customers c WHERE `+cond(&a), "")
+}
+
+// lookContacts adds the customers in scope of whom a contact has value in column;
+// where many have the same one, the newest.
+func (p *prober) lookContacts(by string, score int, column string, value any) {
+	if p.enough(score) {
+		return
+	}
+	var a db.Args
+	order := ""
+	if column == "phone4_index" || column == "initials" { // whose indexes go on with the customer
+		order = ` ORDER BY x.customer_id DESC`
+	}
+	cond := ` WHERE x.active = 1 AND x.` + column + ` = ` + a.Add(value) + ` AND (` + p.sc.Where(&a, ofContact) + `)`
 	if p.narrow != nil {
-		more, err := p.narrow(&a)
+		p.collect(by, score, &a, `SELECT c.id FROM contacts x CROSS JOIN customers c`+cond+` AND c.id = x.customer_id`, order)
+		return
+	}
+	p.gather(by, score, `SELECT x.customer_id FROM contacts x`+cond+order+` LIMIT `+a.Add(p.limit), a.Values)
+}
+
+// collect adds what query selects of customers c as far as they are in scope.
+func (p *prober) collect(by string, score int, a *db.Args, query, order string) {
+	query += ` AND (` + p.sc.Where(a, beyondIndexes) + `) AND c.gone = 0`
+	if p.narrow != nil {
+		more, err := p.narrow(a)
 		if err != nil {
 			p.err = err
 			return
 		}
 		query += ` AND ` + more
 	}
-	query += ` LIMIT ` + a.Add(probe)
-	rows, err := p.q.Query(p.ctx, query, a.Values...)
+	p.gather(by, score, query+order+` LIMIT `+a.Add(p.limit), a.Values)
+}
+
+func (p *prober) gather(by string, score int, query string, args []any) {
+	ids, err := queryIDs(p.ctx, p.q, query, args...)
 	if err != nil {
 		p.err = fmt.Errorf("customer: search by %s: %w", by, err)
 		return
 	}
-	defer rows.Close()
-	for rows.Next() {
-		f := found{by: by, score: score}
-		if p.err = rows.Scan(&f.id, &f.name, &f.number, &f.activity); p.err != nil {
-			return
-		}
-		p.add(f)
+	for _, id := range ids {
+		p.add(found{id, by, score})
 	}
-	p.err = rows.Err()
 }
 
 func (p *prober) column(by string, score int, column string, v any) {
@@ -181,17 +208,9 @@ func (p *prober) column(by string, score int, column string, v any) {
 }
 
 func (p *prober) index(by string, score int, column, field, value string) {
-	xs := p.s.keys.Indexes(field, value)
-	if len(xs) == 0 {
-		return
+	for _, x := range p.s.keys.Indexes(field, value) {
+		p.lookContacts(by, score, column, x)
 	}
-	p.look(by, score, func(a *db.Args) string {
-		var in []string
-		for _, x := range xs {
-			in = append(in, a.Add(x))
-		}
-		return "c.id IN (SELECT customer_id FROM contacts WHERE active = 1 AND " + column + " IN (" + strings.Join(in, ",") + "))"
-	})
 }
 
 // exact looks for what identifies.
@@ -218,8 +237,10 @@ func (p *prober) exact(text string) {
 	if !strings.Contains(text, " ") && len(text) >= 5 && ascii(text) {
 		p.index(ByWechat, 90, "wechat_index", indexWechat, strings.ToLower(text))
 	}
-	for _, t := range Types {
-		p.column(ByName, 95, "name_key", nameKey(t, text))
+	name := nameKey(Company, text)
+	p.column(ByName, 95, "name_key", name)
+	if k := nameKey(Person, text); k != name {
+		p.column(ByName, 95, "name_key", k)
 	}
 }
 
@@ -242,12 +263,18 @@ func (p *prober) words(text string) {
 	if _, ok := search.Customers.MatchSQL(&db.Args{}, p.s.db().Dialect(), text); !ok {
 		return
 	}
+	if p.enough(62) {
+		return
+	}
 	// The newest first, and no further than it takes: in this order of tables the
 	// index is read as the rows are wanted.
-	p.lookIn(ByContact, 50, 62, func(a *db.Args) string {
-		sub, _ := search.Customers.MatchSQL(a, p.s.db().Dialect(), text)
-		return "(" + sub + ") m CROSS JOIN customers c WHERE c.id = m.id"
-	})
+	var a db.Args
+	sub, _ := search.Customers.MatchSQL(&a, p.s.db().Dialect(), text)
+	customers := "customers c"
+	if p.narrow == nil && p.s.db().Dialect() == db.SQLite {
+		customers += " INDEXED BY customers_reach" // a tenth of the table
+	}
+	p.collect(ByContact, 50, &a, `SELECT c.id FROM (`+sub+`) m CROSS JOIN `+customers+` WHERE c.id = m.id`, "")
 }
 
 // latin returns text as pinyin is stored, "" when it cannot be pinyin.
@@ -281,9 +308,7 @@ func (p *prober) contacts(key string) {
 	if key == "" {
 		return
 	}
-	p.look(ByContact, 48, func(a *db.Args) string {
-		return "c.id IN (SELECT customer_id FROM contacts WHERE active = 1 AND initials = " + a.Add(key) + ")"
-	})
+	p.lookContacts(ByContact, 48, "initials", key)
 }
 
 // only keeps those who fulfil narrow.
@@ -357,85 +382,53 @@ func (p *prober) guess(text string) {
 		}
 	}
 	for _, f := range near {
-		p.add(found{f.ID, BySimilarName, 30 + f.score/10, f.Name, f.Number, db.Micros(f.ActivityAt)})
+		p.add(found{f.ID, BySimilarName, 30 + f.score/10})
 	}
 }
 
-// result refines how likely the candidates are by what the text index has
-// matched, and loads the likeliest.
-func (p *prober) result(text string, limit int) ([]Found, error) {
+// result loads the candidates and refines how likely they are by what the text
+// index has matched in them.
+func (p *prober) result(text string) ([]Found, error) {
 	hits := make([]found, 0, len(p.hits))
-	var people []int64
 	for _, f := range p.hits {
-		if f.by == ByContact && text != "" {
-			switch {
-			case strings.HasPrefix(strings.ToLower(f.name), strings.ToLower(text)):
-				f.by, f.score = ByName, 62
-			case search.Verify(f.name, text):
-				f.by, f.score = ByName, 60
-			case search.Verify(f.number, text):
-				f.by, f.score = ByNumber, 58
-			case !strings.ContainsAny(text, "0123456789"):
-				people = append(people, f.id)
-			}
-		}
 		hits = append(hits, f)
 	}
-	primary, err := p.primaries(people)
-	if err != nil {
-		return nil, err
-	}
-	for i := range hits {
-		if primary[hits[i].id] == text && text != "" {
-			hits[i].score = 55
+	slices.SortFunc(hits, func(a, b found) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.id, a.id)) })
+	ids := make([]int64, 0, len(hits))
+	for i, f := range hits {
+		if i < p.limit || f.by == ByContact && i < 2*p.limit { // what was found by words may yet rise
+			ids = append(ids, f.id)
 		}
 	}
-	slices.SortFunc(hits, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.activity, a.activity), cmp.Compare(b.id, a.id))
-	})
-	if len(hits) > limit {
-		hits = hits[:limit]
-	}
-	ids := make([]int64, len(hits))
-	for i, f := range hits {
-		ids[i] = f.id
-	}
-	rows, err := p.s.rows(p.ctx, p.q, ids)
+	// The indexes say what the customers' own rows say; the rows decide.
+	rows, err := p.s.rowsWithin(p.ctx, p.q, &p.sc, ids)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Found, 0, len(rows))
 	for _, r := range rows {
-		i := slices.Index(ids, r.ID)
-		out = append(out, Found{Row: r, By: hits[i].by, score: hits[i].score})
+		f := Found{Row: r, By: p.hits[r.ID].by, score: p.hits[r.ID].score}
+		if f.By == ByContact && text != "" {
+			switch {
+			case strings.HasPrefix(strings.ToLower(r.Name), strings.ToLower(text)):
+				f.By, f.score = ByName, 62
+			case search.Verify(r.Name, text):
+				f.By, f.score = ByName, 60
+			case search.Verify(r.Number, text):
+				f.By, f.score = ByNumber, 58
+			case line(r.Primary().Name) == text:
+				f.score = 55
+			}
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Found) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), b.ActivityAt.Compare(a.ActivityAt), cmp.Compare(b.ID, a.ID))
+	})
+	if len(out) > p.limit {
+		out = out[:p.limit]
 	}
 	return out, p.own(out, text)
-}
-
-// primaries returns the names of the first contacts of customers.
-func (p *prober) primaries(ids []int64) (map[int64]string, error) {
-	out := make(map[int64]string, len(ids))
-	slices.Sort(ids)
-	err := db.EachIn(ids, func(in string, args []any) error {
-		rows, err := p.q.Query(p.ctx, `SELECT customer_id, name FROM contacts WHERE active = 1 AND is_primary = 1 AND customer_id IN (`+in+`)`, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			var name string
-			if err := rows.Scan(&id, &name); err != nil {
-				return err
-			}
-			out[id] = line(name)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("customer: search: %w", err)
-	}
-	return out, nil
 }
 
 // likeness a name must have to count as similar, in percent of common pairs.
@@ -461,7 +454,7 @@ func (s *Service) similar(ctx context.Context, q db.Querier, sc authz.Scope, nam
 			continue
 		}
 		rows, err := q.Query(ctx, `SELECT c.id, c.name_key FROM customers c WHERE c.id IN (SELECT id FROM (`+sub+`) m) AND `+within(sc, &a)+
-			` LIMIT `+a.Add(5*probe), a.Values...)
+			` LIMIT `+a.Add(similarMost), a.Values...)
 		if err != nil {
 			return nil, fmt.Errorf("customer: similar names: %w", err)
 		}

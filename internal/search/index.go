@@ -9,12 +9,15 @@ import (
 )
 
 // Index is one full-text table.
-type Index struct{ Table string }
+type Index struct {
+	Table string
+	pairs string // PostgreSQL: table of the pairs of characters, newest first; "" none
+}
 
 // The indexes there are.
 var (
-	Tickets   = Index{"search_ticket"}
-	Customers = Index{"search_customer"}
+	Tickets   = Index{Table: "search_ticket"}
+	Customers = Index{Table: "search_customer", pairs: "search_customer_pair"}
 )
 
 // MaxHits bounds what a match returns: the newest. Nobody reads further, and
@@ -110,6 +113,9 @@ func (x Index) MatchSQL(a *db.Args, d db.Dialect, text string) (sql string, ok b
 	if d == db.SQLite {
 		// FTS5 walks its lists backwards by itself: the limit ends the work.
 		return fmt.Sprintf(`SELECT rowid AS id FROM %s WHERE %s MATCH %s ORDER BY rowid DESC LIMIT %d`, x.Table, x.Table, a.Add(matchExpr(terms)), MaxHits), true
+	}
+	if x.pairs != "" && len(terms) == 1 && terms[0].pair() {
+		return fmt.Sprintf(`SELECT id FROM %s WHERE pair = %s ORDER BY id DESC LIMIT %d`, x.pairs, a.Add(terms[0].Token), MaxHits), true
 	}
 	// The index answers in no order. Up to maxCollect hits are collected and
 	// sorted. Words that hit more are frequent, so their newest are found by

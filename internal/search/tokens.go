@@ -79,6 +79,13 @@ type Term struct {
 	Prefix bool // Token is the beginning of what is looked for
 }
 
+// pair reports whether t is two Han characters as they are, which the table of
+// pairs holds; 13312 to 40908 in its function are the same characters.
+func (t Term) pair() bool {
+	r := []rune(t.Token)
+	return !t.Prefix && len(r) == 2 && r[0] >= 0x3400 && r[0] <= 0x9fcc
+}
+
 // Query returns what a text must contain to match the words a person typed;
 // none when they hold nothing to look for.
 //
