@@ -103,6 +103,7 @@ type benchCustomersCmd struct {
 	Postgres  string   `help:"Server for the engine postgres, of a user who may create databases." env:"BIHUAN_TEST_POSTGRES"`
 	Seconds   float64  `help:"How long each search is measured, three times." default:"4"`
 	Clients   int      `help:"How many agents search at once." default:"2"`
+	Only      []string `help:"Only these searches." hidden:""`
 	Keep      string   `help:"Folder to leave the stores of SQLite in, and to find them again." type:"path"`
 }
 
@@ -112,7 +113,7 @@ func (c *benchCustomersCmd) Run(e *env) error {
 		return err
 	}
 	_, err = bench.RunCustomers(e.ctx, bench.CustomerOptions{Program: program, Customers: c.Customers, Engines: c.Engines, Postgres: c.Postgres,
-		Seconds: c.Seconds, Clients: c.Clients, Keep: c.Keep, Out: e.out, Progress: e.errOut})
+		Seconds: c.Seconds, Clients: c.Clients, Only: c.Only, Keep: c.Keep, Out: e.out, Progress: e.errOut})
 	return err
 }
 

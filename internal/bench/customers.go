@@ -26,7 +26,8 @@ type CustomerOptions struct {
 	Postgres  string   // server on which databases may be made
 	Seconds   float64  // for each search in each round
 	Clients   int
-	Keep      string // folder the stores are left in, and found in again
+	Only      []string // only these searches
+	Keep      string   // folder the stores are left in, and found in again
 	Out       io.Writer
 	Progress  io.Writer
 }
@@ -106,6 +107,9 @@ func customerEngine(ctx context.Context, o CustomerOptions, engine string) ([]Cu
 	}
 	each := time.Duration(o.Seconds * float64(time.Second))
 	for _, name := range searches {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, name) {
+			continue
+		}
 		got := make([][]Result, len(targets))
 		for round := range rounds {
 			for i, t := range targets {
@@ -297,6 +301,9 @@ func table(w io.Writer, rs []CustomerReport) {
 	}
 	fmt.Fprintln(w, "   p95 ratio   CPU ms, ratio")
 	for _, name := range searches {
+		if rs[0].Searches[name].N == 0 {
+			continue
+		}
 		fmt.Fprintf(w, "  %-14s", name)
 		for _, r := range rs {
 			fmt.Fprintf(w, " %13.2f  %9.2f", r.Searches[name].P50, r.Searches[name].P95)
