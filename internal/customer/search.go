@@ -122,6 +122,8 @@ type prober struct {
 	limit int // how many are shown
 
 	narrow func(a *db.Args) (string, error)
+
+	whole string // what names found by a part of it must hold; "" they need not
 }
 
 func (p *prober) add(f found) {
@@ -265,6 +267,11 @@ func (p *prober) words(text string) {
 	}
 	if p.enough(62) {
 		return
+	}
+	// What every company's name ends with stands in hundreds of thousands of them:
+	// looked for with the rest it costs a hundred times as much as the rest.
+	if core := nameKey(Company, text); utf8.RuneCountInString(core) >= 3 && len(core) < len(text) && strings.Contains(text, core) {
+		text, p.whole = core, text
 	}
 	// The newest first, and no further than it takes: in this order of tables the
 	// index is read as the rows are wanted.
@@ -410,6 +417,8 @@ func (p *prober) result(text string) ([]Found, error) {
 		f := Found{Row: r, By: p.hits[r.ID].by, score: p.hits[r.ID].score}
 		if f.By == ByContact && text != "" {
 			switch {
+			case p.whole != "" && !search.Verify(r.Name, p.whole):
+				continue
 			case strings.HasPrefix(strings.ToLower(r.Name), strings.ToLower(text)):
 				f.By, f.score = ByName, 62
 			case search.Verify(r.Name, text):
