@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +35,8 @@ type client struct {
 	http   *http.Client
 	rnd    *rand.Rand
 	cookie *http.Cookie
+	asked  int
+	found  []int // customers in some of the answers to searches
 }
 
 func (t *target) client(n int) *client {
@@ -51,6 +55,25 @@ func (c *client) get(path, target string) (int64, error) {
 	return n, err
 }
 
+// find asks for the rows of a search; in one answer of fifty it counts them.
+func (c *client) find(path string) (int64, error) {
+	if c.asked++; c.asked%50 != 1 {
+		return c.get(path, "div#rows")
+	}
+	var b bytes.Buffer
+	_, n, err := c.send(http.MethodGet, path, "div#rows", nil, &b)
+	if err != nil {
+		return n, err
+	}
+	z, err := gzip.NewReader(&b)
+	if err != nil {
+		return n, err
+	}
+	page, err := io.ReadAll(z)
+	c.found = append(c.found, bytes.Count(page, []byte(`<tr id="c`)))
+	return n, err
+}
+
 // post sends a form and, where the answer sends the browser to another page,
 // asks for that too.
 func (c *client) post(path, target string, form url.Values) (int64, error) {
@@ -64,6 +87,11 @@ func (c *client) post(path, target string, form url.Values) (int64, error) {
 }
 
 func (c *client) do(method, path, target string, form url.Values) (location string, n int64, err error) {
+	return c.send(method, path, target, form, io.Discard)
+}
+
+// send makes a request and writes the body of the answer to out.
+func (c *client) send(method, path, target string, form url.Values, out io.Writer) (location string, n int64, err error) {
 	var body io.Reader
 	if form != nil {
 		body = strings.NewReader(form.Encode())
@@ -94,7 +122,7 @@ func (c *client) do(method, path, target string, form url.Values) (location stri
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 300))
 		return "", 0, fmt.Errorf("%s %s: %s %q", method, path, res.Status, text)
 	}
-	n, err = io.Copy(io.Discard, res.Body)
+	n, err = io.Copy(out, res.Body)
 	location = res.Header.Get("Location")
 	if to := res.Header.Get("HX-Redirect"); to != "" {
 		location = to
@@ -113,6 +141,7 @@ type Result struct {
 	CPU      float64 `json:"cpu_ms,omitempty"` // per operation, of the server and its database
 	CPUStore float64 `json:"cpu_db_ms,omitempty"`
 	Bytes    int64   `json:"bytes"`
+	Found    float64 `json:"found,omitempty"` // customers shown
 	Errors   int     `json:"errors,omitempty"`
 	Error    string  `json:"error,omitempty"` // the first
 }
@@ -134,7 +163,8 @@ func (t *target) load(ctx context.Context, clients int, d time.Duration, rate fl
 	var (
 		mu      sync.Mutex
 		recs    []rec
-		bytes   int64
+		size    int64
+		found   []int
 		bad     = map[string]int{}
 		badWhy  = map[string]string{}
 		wg      sync.WaitGroup
@@ -207,7 +237,7 @@ func (t *target) load(ctx context.Context, clients int, d time.Duration, rate fl
 				}
 			}
 			mu.Lock()
-			recs, bytes = append(recs, mine...), bytes+got
+			recs, size, found = append(recs, mine...), size+got, append(found, c.found...)
 			mu.Unlock()
 		})
 	}
@@ -241,7 +271,10 @@ func (t *target) load(ctx context.Context, clients int, d time.Duration, rate fl
 		all.Errors += n
 		all.Error = badWhy[k]
 	}
-	all.Bytes = bytes / int64(len(recs))
+	all.Bytes = size / int64(len(recs))
+	for _, n := range found {
+		all.Found += float64(n) / float64(len(found))
+	}
 	own, store := after.since(before)
 	all.CPU, all.CPUStore = (own+store)*1000/float64(len(recs)), store*1000/float64(len(recs))
 	each = map[string]Result{}
