@@ -444,6 +444,7 @@ func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context){
 		a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,
+		func(ctx context.Context) { tendMemory(ctx, a.DB) },
 		func(ctx context.Context) {
 			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })
 		},

@@ -24,7 +24,7 @@ type drawn struct {
 }
 
 // drawnMost bounds a generation; there are two in each page and language.
-const drawnMost = 3 << 20
+const drawnMost = 2 << 20
 
 type drawing struct {
 	name string
