@@ -173,14 +173,17 @@ func TestComplaint(t *testing.T) {
 			}
 		}
 		guest("投诉处理进度", "与您联系", `aria-current="step">答复您`, "我们怎样处理投诉")
-		must(h.Complaints.SetSettings(ctx, h.Actor("admin"), complaint.Settings{Required: complaint.DefaultSettings().Required, Recourse: "拨打 12315", Notice: "两个工作日内与您联系"}))
+		must(h.Complaints.SetSettings(ctx, h.Actor("admin"), complaint.Settings{Required: complaint.DefaultSettings().Required, Review: true, Recourse: "拨打 12315", Notice: "两个工作日内与您联系"}))
 		guest("两个工作日内与您联系")
 		post("agent", "/tickets/"+number+"/moves/request_confirmation", 303, "solution", "已更换新机", "cause", "包装强度不足", "corrective", "更换包装供应商")
 		guest(`aria-current="step">完成`)
-		now, actor, err := h.Tickets.ByLink(ctx, h.Tickets.Link(first))
-		must(err)
-		_, err = h.Tickets.Rate(ctx, actor, now.ID, ticket.Rating{Stars: 1, Attitude: 4, Speed: 3, Comment: "还是有划痕"})
-		must(err)
+		// He is asked how it was handled, apart from what came of it.
+		guest("我们处理这次投诉的过程", `name="handling"`)
+		if w := h.Call(http.MethodPost, link+"/rating", "round=1&solved=no&stars=1&handling=4&attitude=4&speed=3&comment="+url.QueryEscape("还是有划痕"), nil); w.Code != 303 {
+			t.Fatalf("the rating: %d %s", w.Code, w.Body)
+		}
+		page("supervisor", "/tickets/"+number, 200, "对投诉处理过程的评价")
+		page("head", base, 200, "处理过程 4 星")
 		internal = internal[:len(internal)-1]
 		guest("拨打 12315", `aria-current="step">调查`)
 
@@ -193,7 +196,7 @@ func TestComplaint(t *testing.T) {
 			"仓库装卸时碰撞", "运输途中碰撞", "核对监控后更正", // investigation, and what it was before
 			"三日内更换新机", "加固包装", "缺货", "2026-12-01", "新机已送达并验收", "包装强度不足", "更换包装供应商", // response
 			"已更换新机", "告知对象", // decision
-			"客户要求部门负责人处理", "部门负责人 · 陈总监", "愤怒", "还是有划痕", "王小美")
+			"处理过程 4 星", "客户要求部门负责人处理", "部门负责人 · 陈总监", "愤怒", "还是有划痕", "王小美")
 		// The list, and what the management takes from it.
 		page("head", "/complaints", 200, number, "部门负责人", "不接受")
 		page("head", "/complaints?level=2", 200, "!"+number)
@@ -214,7 +217,7 @@ func TestComplaint(t *testing.T) {
 			cells = append(cells, row...)
 		}
 		text := strings.Join(cells, "|")
-		for _, m := range []string{number, "监护仪 BM-200", "部门负责人", "不接受", "严重"} {
+		for _, m := range []string{number, "监护仪 BM-200", "客户对处理过程的评价", "部门负责人", "不接受", "严重"} {
 			if !strings.Contains(text, m) {
 				t.Errorf("the export: no %s", m)
 			}

@@ -34,6 +34,7 @@ func New(run *action.Runner, o *org.Service, tickets *ticket.Service, customers 
 	s := &Service{run: run, org: o, tickets: tickets, customers: customers, files: files}
 	tickets.AddGate(s.gate)
 	tickets.AddAfter(s.after)
+	tickets.AddKeep(s.keep)
 	return s
 }
 

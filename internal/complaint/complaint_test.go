@@ -237,16 +237,51 @@ func TestGate(t *testing.T) {
 		}
 		h.OK(ask())
 		h.Move("kefu", rejected, ticket.Confirm, ticket.Input{Rating: &ticket.Rating{Stars: 5, Solved: true}})
-		closed := h.Move("kefu", rejected, ticket.Close, ticket.Input{})
-		_, c = h.get(tk)
+		now, c := h.get(tk)
 		if c.Answer != "accepted" {
 			t.Errorf("answer %q", c.Answer)
 		}
+		// Nobody has looked back yet: neither a person nor time archives it, and it
+		// holds up nothing else.
+		if _, err := h.Do(h.Ctx, h.As("kefu"), tk.ID, ticket.Close, ticket.Input{}); key(err) != "complaint.review_first" {
+			t.Errorf("closed without a review: %v", err)
+		}
+		plain := h.To(ticket.Completed)
+		h.Clock.Advance(30 * 24 * time.Hour)
+		if n, err := h.Archive(h.Ctx, 1); err != nil || n != 1 {
+			t.Errorf("archived %d: %v", n, err)
+		}
+		if n, err := h.Archive(h.Ctx, 10); err != nil || n != 0 {
+			t.Errorf("archived %d without a review: %v", n, err)
+		}
+		if x, err := h.Get(h.Ctx, ticket.View(authz.System("test")), plain.ID); err != nil || x.State != ticket.Closed {
+			t.Errorf("the other one is %s: %v", x.State, err)
+		}
+		st := complaint.DefaultSettings()
+		st.Review = false
+		h.OK(h.c.SetSettings(h.Ctx, h.As("guanli"), st))
+		closed := h.Move("kefu", now, ticket.Close, ticket.Input{})
+		_, c = h.get(tk)
 		// Of what is archived only the review is written.
 		if _, err := h.c.Record(h.Ctx, h.As("kefu"), tk.ID, complaint.Entry{Step: complaint.Track, Values: h.values(complaint.Track)}); kind(err) != fault.Conflict {
 			t.Errorf("a record in the archive: %v", err)
 		}
 		h.record("kefu", closed.ID, complaint.Review)
+		// One that has been looked back on goes as others do.
+		h.OK(h.c.SetSettings(h.Ctx, h.As("guanli"), complaint.DefaultSettings()))
+		next := h.To(ticket.InProgress, asComplaint)
+		for _, s := range complaint.DefaultSettings().Required {
+			h.record("kefu", next.ID, s)
+		}
+		next, _ = h.get(next)
+		next = h.Move("kefu", next, ticket.RequestConfirmation, ticket.Input{Solution: "已处理", Cause: "a", Corrective: "b"})
+		next = h.Move("kefu", next, ticket.Confirm, ticket.Input{Rating: &ticket.Rating{Stars: 5, Handling: 4, Solved: true}})
+		h.record("kefu", next.ID, complaint.Review)
+		next, _ = h.get(next)
+		h.Move("kefu", next, ticket.Close, ticket.Input{})
+		if rs, err := ticket.Ratings(h.Ctx, h.D.Read(), next.ID); err != nil || len(rs) != 1 || rs[0].Handling != 4 {
+			t.Errorf("ratings %+v: %v", rs, err)
+		}
 		h.Invariants()
 	})
 }

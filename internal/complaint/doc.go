@@ -13,7 +13,9 @@
 //     been told and may open the ticket;
 //  4. the customer is not asked to confirm before the steps the company requires
 //     have been recorded, cause and corrective action among them;
-//  5. a second handling begins anew with the investigation; what was recorded of
+//  5. it is not archived before somebody has looked back on it, unless the
+//     company says otherwise;
+//  6. a second handling begins anew with the investigation; what was recorded of
 //     the first stays.
 //
 // The life of the ticket itself, its states, clocks and rounds, is the ticket

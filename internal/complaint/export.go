@@ -77,7 +77,7 @@ func (s *Service) Export(ctx context.Context, actor authz.Actor, from, to time.T
 	}
 	for after := int64(0); ; {
 		var a db.Args
-		query := "SELECT " + rowColumns + ", t.channel, t.responded_at, t.resolved_at, t.completed_at, t.rating FROM complaints c CROSS JOIN tickets t WHERE t.id = c.ticket_id AND " + where(&a) + " AND c.ticket_id > " + a.Add(after) +
+		query := "SELECT " + rowColumns + ", t.channel, t.responded_at, t.resolved_at, t.completed_at, t.rating, COALESCE((SELECT MAX(g.handling) FROM ratings g WHERE g.ticket_id = t.id AND g.round = t.round), 0) FROM complaints c CROSS JOIN tickets t WHERE t.id = c.ticket_id AND " + where(&a) + " AND c.ticket_id > " + a.Add(after) +
 			" ORDER BY c.ticket_id LIMIT " + strconv.Itoa(exportBatch)
 		last, full, err := e.batch(ctx, query, a.Values)
 		if err != nil {
@@ -95,7 +95,7 @@ func (s *Service) Export(ctx context.Context, actor authz.Actor, from, to time.T
 
 var exportColumns = []string{"number", "received", "customer", "title", "channel", "department", "assignee", "state", "round", "step", "level", "overdue",
 	"product", "wish", "mood", "severity", "safety", "complexity", "impact", "justified", "facts", "remedies", "offer", "prevent", "done", "cause", "corrective", "decision", "decided",
-	"answer", "outcome", "recourse", "analysis", "analysis_note", "satisfaction", "rating", "lesson", "hours_response", "hours_resolve"}
+	"answer", "outcome", "recourse", "analysis", "analysis_note", "satisfaction", "handling", "rating", "lesson", "hours_response", "hours_resolve"}
 
 type exporter struct {
 	s          *Service
@@ -110,13 +110,15 @@ type exporter struct {
 	resolved   int
 	happy      int // sum of satisfaction
 	asked      int
+	handling   int // sum of the customers' own ratings of it
+	handled    int
 }
 
 type exported struct {
 	Row
 	channel                       string
 	responded, resolved, complete time.Time
-	rating                        int
+	rating, handling              int
 }
 
 func (e *exporter) batch(ctx context.Context, query string, args []any) (last int64, full bool, err error) {
@@ -130,7 +132,7 @@ func (e *exporter) batch(ctx context.Context, query string, args []any) (last in
 	for rows.Next() {
 		var x exported
 		var us [3]int64
-		if x.Row, err = scanRow(rows, &x.channel, &us[0], &us[1], &us[2], &x.rating); err != nil {
+		if x.Row, err = scanRow(rows, &x.channel, &us[0], &us[1], &us[2], &x.rating, &x.handling); err != nil {
 			return 0, false, fmt.Errorf("complaint: export: %w", err)
 		}
 		x.responded, x.resolved, x.complete = db.FromMicros(us[0]), db.FromMicros(us[1]), db.FromMicros(us[2])
@@ -206,9 +208,15 @@ func (e *exporter) row(x exported, c Complaint) error {
 	if x.Answer != "" {
 		e.count("answer", x.Answer)
 	}
-	var rating any
-	if x.rating > 0 {
-		rating = x.rating
+	stars := func(n int) any {
+		if n == 0 {
+			return nil
+		}
+		return n
+	}
+	if x.handling > 0 {
+		e.handling += x.handling
+		e.handled++
 	}
 	recourse := say(Respond, "recourse")
 	if r := say(Review, "recourse"); r != "" {
@@ -218,7 +226,7 @@ func (e *exporter) row(x exported, c Complaint) error {
 		i18n.T(e.l, LevelWords(x.Level)), overdue, say(Receive, "product"), code(Receive, "wish", "remedy"), name("complaint.mood.", x.Mood), code(Classify, "severity", "severity"), code(Classify, "safety", "safety"),
 		code(Classify, "complexity", "complexity"), code(Classify, "impact", "impact"), code(Investigate, "justified", "justified"), say(Investigate, "facts"), say(Propose, "remedies"), say(Propose, "offer"), say(Propose, "prevent"),
 		say(Resolve, "done"), say(Resolve, "cause"), say(Resolve, "corrective"), say(Respond, "decision"), say(Respond, "at"), name("complaint.answer.", x.Answer), code(Review, "outcome", "outcome"), recourse,
-		code(Review, "analysis", "analysis"), say(Review, "analysis_note"), code(Review, "satisfaction", "satisfaction"), rating, say(Review, "lesson"), hours(x.responded), hours(x.resolved))
+		code(Review, "analysis", "analysis"), say(Review, "analysis_note"), code(Review, "satisfaction", "satisfaction"), stars(x.handling), stars(x.rating), say(Review, "lesson"), hours(x.responded), hours(x.resolved))
 }
 
 func (e *exporter) count(set, code string) {
@@ -243,6 +251,9 @@ func (e *exporter) summary() error {
 	}
 	if e.asked > 0 {
 		rows = append(rows, []any{t("complaint.export.mean_satisfaction"), nil, float64(e.happy*100/e.asked) / 100})
+	}
+	if e.handled > 0 {
+		rows = append(rows, []any{t("complaint.export.mean_handling"), nil, float64(e.handling*100/e.handled) / 100})
 	}
 	for _, x := range []struct {
 		set, col string

@@ -2,20 +2,33 @@ package complaint
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/ticket"
 )
 
 // gate refuses to ask the customer to confirm while steps are missing that the
-// company requires. It costs no query for tickets that are no complaints.
+// company requires, and to archive what nobody has looked back on. It costs no
+// query for tickets that are no complaints.
 func (s *Service) gate(ctx context.Context, a *action.Action, t *ticket.Ticket, v ticket.Verb, _ *ticket.Input) error {
-	if v != ticket.RequestConfirmation || !Is(t) {
+	if !Is(t) {
+		return nil
+	}
+	if v == ticket.Close {
+		first, err := s.reviewFirst(ctx, a, t.ID)
+		if err == nil && first {
+			err = fault.New(fault.Conflict, "complaint.review_first")
+		}
+		return err
+	}
+	if v != ticket.RequestConfirmation {
 		return nil
 	}
 	missing, err := s.missing(ctx, a, t)
@@ -23,6 +36,41 @@ func (s *Service) gate(ctx context.Context, a *action.Action, t *ticket.Ticket, 
 		return err
 	}
 	return fault.New(fault.Conflict, "complaint.missing", Names(a.Actor.Lang, missing))
+}
+
+// unreviewed is the condition of complaints c that nobody has looked back on.
+const unreviewed = "c.reviewed = 0"
+
+// reviewFirst reports whether somebody has to look back on complaint id before it
+// is archived.
+func (s *Service) reviewFirst(ctx context.Context, q db.Querier, id int64) (bool, error) {
+	st, err := settings(ctx, q)
+	if err != nil || !st.Review {
+		return false, err
+	}
+	var n int
+	if err := q.QueryRow(ctx, `SELECT COUNT(*) FROM complaints c WHERE c.ticket_id = $1 AND `+unreviewed, id).Scan(&n); err != nil {
+		return false, fmt.Errorf("complaint: review of %d: %w", id, err)
+	}
+	return n > 0, nil
+}
+
+// ReviewFirst reports whether the complaint of t has to be looked back on before
+// it is archived.
+func (s *Service) ReviewFirst(ctx context.Context, t ticket.Ticket) (bool, error) {
+	if !Is(&t) || t.State != ticket.Completed {
+		return false, nil
+	}
+	return s.reviewFirst(ctx, s.run.DB().Read(), t.ID)
+}
+
+// keep leaves out of the archive what nobody has looked back on.
+func (s *Service) keep(ctx context.Context, q db.Querier) (string, error) {
+	st, err := settings(ctx, q)
+	if err != nil || !st.Review {
+		return "", err
+	}
+	return "t.type = 'complaint' AND EXISTS (SELECT 1 FROM complaints c WHERE c.ticket_id = t.id AND " + unreviewed + ")", nil
 }
 
 func (s *Service) missing(ctx context.Context, a *action.Action, t *ticket.Ticket) ([]Step, error) {

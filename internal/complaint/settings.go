@@ -18,13 +18,14 @@ import (
 // Settings are what an administrator decides about complaints.
 type Settings struct {
 	Required []Step `json:"required"` // before the customer is asked to confirm
+	Review   bool   `json:"review"`   // somebody has to look back on a complaint before it is archived
 	Recourse string `json:"recourse"` // where a complainant may turn to outside; named to him when he rejects
 	Notice   string `json:"notice"`   // what customers are told about how complaints run; "" the product's words
 }
 
 // DefaultSettings are those of a fresh install.
 func DefaultSettings() Settings {
-	return Settings{Required: []Step{Receive, Calm, Classify, Investigate, Propose, Resolve}}
+	return Settings{Required: []Step{Receive, Calm, Classify, Investigate, Propose, Resolve}, Review: true}
 }
 
 // Requirable are the steps that may be required before the customer is asked.

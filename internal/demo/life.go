@@ -701,6 +701,9 @@ func (l *life) confirming(ctx context.Context, s *story, t *ticket.Ticket) error
 	if l.chance(60) {
 		r.Speed, r.Quality, r.Attitude = max(1, r.Stars-l.rnd.IntN(2)), r.Stars, min(5, r.Stars+l.rnd.IntN(2))
 	}
+	if t.Type == "complaint" {
+		r.Handling = min(5, r.Stars+l.rnd.IntN(2))
+	}
 	_, by, err := l.Tickets.ByLink(ctx, l.Tickets.Link(*t))
 	if err == nil && l.chance(40) {
 		by, err = l.user(ctx, t.AssigneeID)

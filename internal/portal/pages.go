@@ -406,7 +406,7 @@ func rateForm(r *web.Request, v statusView) *web.Form {
 	if g.Solved {
 		solved = "yes"
 	}
-	return r.Blank("stars", itoa(g.Stars), "solved", solved, "speed", itoa(g.Speed), "quality", itoa(g.Quality), "attitude", itoa(g.Attitude), "comment", g.Comment, "suggestion", g.Suggestion)
+	return r.Blank("stars", itoa(g.Stars), "solved", solved, "speed", itoa(g.Speed), "quality", itoa(g.Quality), "attitude", itoa(g.Attitude), "handling", itoa(g.Handling), "comment", g.Comment, "suggestion", g.Suggestion)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -482,7 +482,7 @@ func (p *pages) rate(w http.ResponseWriter, r *web.Request) error {
 	}
 	f := r.Input()
 	round := f.Int("round")
-	in := ticket.Rating{Stars: f.IntIn("stars", 0, 5), Speed: f.IntIn("speed", 0, 5), Quality: f.IntIn("quality", 0, 5), Attitude: f.IntIn("attitude", 0, 5),
+	in := ticket.Rating{Stars: f.IntIn("stars", 0, 5), Speed: f.IntIn("speed", 0, 5), Quality: f.IntIn("quality", 0, 5), Attitude: f.IntIn("attitude", 0, 5), Handling: f.IntIn("handling", 0, 5),
 		Comment: f.Limited("comment", 2000), Suggestion: f.Limited("suggestion", 2000)}
 	switch f.Get("solved") {
 	case "yes":

@@ -446,7 +446,7 @@ func (s *Service) Rate(ctx context.Context, actor authz.Actor, t ticket.Ticket, 
 		return t, err
 	}
 	for _, g := range given {
-		if g.Round == round && g.Stars == r.Stars && g.Solved == r.Solved && g.Speed == r.Speed && g.Quality == r.Quality && g.Attitude == r.Attitude &&
+		if g.Round == round && g.Stars == r.Stars && g.Solved == r.Solved && g.Speed == r.Speed && g.Quality == r.Quality && g.Attitude == r.Attitude && g.Handling == r.Handling &&
 			g.Comment == strings.TrimSpace(r.Comment) && g.Suggestion == strings.TrimSpace(r.Suggestion) && t.State != ticket.AwaitingConfirmation {
 			return t, nil
 		}

@@ -402,7 +402,7 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 		if via == "" {
 			via = "phone"
 		}
-		b.ratings = append(b.ratings, id, t.Round, x.Stars, x.Speed, x.Quality, x.Attitude, db.Bool(x.Solved), x.Comment, x.Suggestion, via, db.Micros(at), db.Micros(at))
+		b.ratings = append(b.ratings, id, t.Round, x.Stars, x.Speed, x.Quality, x.Attitude, x.Handling, db.Bool(x.Solved), x.Comment, x.Suggestion, via, db.Micros(at), db.Micros(at))
 	}
 	external := r.ExternalID
 	if external == t.Number {
@@ -561,7 +561,7 @@ func (b *bulk) write(ctx context.Context) error {
 			import_key, external_id, demo)`, "", ticketWidth, b.tickets)
 	if err == nil {
 		err = tx.InsertMany(ctx, `
-			INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, solved, comment, suggestion, via, created_at, updated_at)`, "", 12, b.ratings)
+			INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, handling, solved, comment, suggestion, via, created_at, updated_at)`, "", 13, b.ratings)
 	}
 	if err != nil {
 		return fmt.Errorf("ticket: import: %w", err)

@@ -16,6 +16,7 @@ type hooks struct {
 	narrow []Narrow
 	gates  []Gate
 	after  []After
+	keeps  []Keep
 }
 
 // Narrow refuses a verb to an actor although the table allows it; it is asked
@@ -30,6 +31,10 @@ type Gate func(ctx context.Context, a *action.Action, t *Ticket, v Verb, in *Inp
 // effect is done and before t is saved: what it changes in t is saved too.
 type After func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, v Verb, in Input) error
 
+// Keep returns a condition on tickets t: those it holds for are not archived by
+// themselves although their time has come; "" for none.
+type Keep func(ctx context.Context, q db.Querier) (string, error)
+
 // AddNarrow adds a hook.
 func (s *Service) AddNarrow(f Narrow) { s.hooks.narrow = append(s.hooks.narrow, f) }
 
@@ -38,6 +43,9 @@ func (s *Service) AddGate(f Gate) { s.hooks.gates = append(s.hooks.gates, f) }
 
 // AddAfter adds a hook.
 func (s *Service) AddAfter(f After) { s.hooks.after = append(s.hooks.after, f) }
+
+// AddKeep adds a hook.
+func (s *Service) AddKeep(f Keep) { s.hooks.keeps = append(s.hooks.keeps, f) }
 
 // Doing is something a room further up does about a ticket. From and To of the
 // fact stay empty: it is no move.
@@ -94,6 +102,21 @@ func Where(sc authz.Scope, a *db.Args) string {
 		return "1 = 1"
 	}
 	return sc.Where(a, scopeColumns)
+}
+
+// kept is the condition of all that stay out of the archive, with its AND.
+func (h *hooks) kept(ctx context.Context, q db.Querier) (string, error) {
+	out := ""
+	for _, f := range h.keeps {
+		cond, err := f(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		if cond != "" {
+			out += " AND NOT (" + cond + ")"
+		}
+	}
+	return out, nil
 }
 
 func (h *hooks) narrowed(ctx context.Context, q db.Querier, actor authz.Actor, t *Ticket, v Verb) error {

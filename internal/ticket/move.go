@@ -829,7 +829,7 @@ func (r *Rating) check() error {
 	for _, f := range []struct {
 		name string
 		v    int
-	}{{"stars", r.Stars}, {"speed", r.Speed}, {"quality", r.Quality}, {"attitude", r.Attitude}} {
+	}{{"stars", r.Stars}, {"speed", r.Speed}, {"quality", r.Quality}, {"attitude", r.Attitude}, {"handling", r.Handling}} {
 		if f.v < 0 || f.v > 5 {
 			e.Field(f.name, "ticket.rating_range")
 		}

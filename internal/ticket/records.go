@@ -429,11 +429,11 @@ func (s *Service) storeRating(ctx context.Context, a *action.Action, t Ticket, r
 		by = a.Actor.ID
 	}
 	_, err = a.Exec(ctx, `
-		INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, solved, comment, suggestion, via, by_user, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		ON CONFLICT (ticket_id, round) DO UPDATE SET stars = excluded.stars, speed = excluded.speed, quality = excluded.quality, attitude = excluded.attitude,
+		INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, handling, solved, comment, suggestion, via, by_user, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (ticket_id, round) DO UPDATE SET stars = excluded.stars, speed = excluded.speed, quality = excluded.quality, attitude = excluded.attitude, handling = excluded.handling,
 			solved = excluded.solved, comment = excluded.comment, suggestion = excluded.suggestion, via = excluded.via, by_user = excluded.by_user, updated_at = excluded.updated_at`,
-		t.ID, r.Round, r.Stars, r.Speed, r.Quality, r.Attitude, db.Bool(r.Solved), r.Comment, r.Suggestion, r.Via, by, a.NowMicros(), a.NowMicros())
+		t.ID, r.Round, r.Stars, r.Speed, r.Quality, r.Attitude, r.Handling, db.Bool(r.Solved), r.Comment, r.Suggestion, r.Via, by, a.NowMicros(), a.NowMicros())
 	if err != nil {
 		return 0, fmt.Errorf("ticket: rating: %w", err)
 	}
@@ -443,7 +443,7 @@ func (s *Service) storeRating(ctx context.Context, a *action.Action, t Ticket, r
 // Ratings returns the ratings of a ticket by round; the caller has checked
 // that the ticket may be seen.
 func Ratings(ctx context.Context, q db.Querier, id int64) ([]Rating, error) {
-	rows, err := q.Query(ctx, `SELECT round, stars, speed, quality, attitude, solved, comment, suggestion, via, created_at, updated_at FROM ratings WHERE ticket_id = $1 ORDER BY round`, id)
+	rows, err := q.Query(ctx, `SELECT round, stars, speed, quality, attitude, handling, solved, comment, suggestion, via, created_at, updated_at FROM ratings WHERE ticket_id = $1 ORDER BY round`, id)
 	if err != nil {
 		return nil, fmt.Errorf("ticket: ratings: %w", err)
 	}
@@ -453,7 +453,7 @@ func Ratings(ctx context.Context, q db.Querier, id int64) ([]Rating, error) {
 		var r Rating
 		var solved int
 		var created, updated int64
-		if err := rows.Scan(&r.Round, &r.Stars, &r.Speed, &r.Quality, &r.Attitude, &solved, &r.Comment, &r.Suggestion, &r.Via, &created, &updated); err != nil {
+		if err := rows.Scan(&r.Round, &r.Stars, &r.Speed, &r.Quality, &r.Attitude, &r.Handling, &solved, &r.Comment, &r.Suggestion, &r.Via, &created, &updated); err != nil {
 			return nil, fmt.Errorf("ticket: ratings: %w", err)
 		}
 		r.Solved, r.CreatedAt, r.UpdatedAt = solved == 1, db.FromMicros(created), db.FromMicros(updated)
@@ -670,15 +670,19 @@ func lockAll(ctx context.Context, a *action.Action, ids []int64) error {
 	return err
 }
 
-// Archive closes what has been completed for longer than the reopen window; at
-// most limit tickets, and reports how many.
+// Archive closes what has been completed for longer than the reopen window and
+// is not kept for another reason; at most limit tickets, and reports how many.
 func (s *Service) Archive(ctx context.Context, limit int) (int, error) {
 	cfg, err := s.config(ctx, s.DB().Read())
 	if err != nil {
 		return 0, err
 	}
 	before := s.DB().Clock().Now().Add(-cfg.ReopenWindow)
-	ids, err := idsOf(ctx, s.DB().Read(), `SELECT id FROM tickets WHERE state = 'completed' AND is_open = 0 AND completed_at < $1 ORDER BY activity_at, id LIMIT $2`, db.Micros(before), limit)
+	kept, err := s.hooks.kept(ctx, s.DB().Read())
+	if err != nil {
+		return 0, err
+	}
+	ids, err := idsOf(ctx, s.DB().Read(), `SELECT t.id FROM tickets t WHERE t.state = 'completed' AND t.is_open = 0 AND t.completed_at < $1`+kept+` ORDER BY t.activity_at, t.id LIMIT $2`, db.Micros(before), limit)
 	if err != nil {
 		return 0, err
 	}

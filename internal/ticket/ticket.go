@@ -130,6 +130,7 @@ type Rating struct {
 	Speed      int // 0: not given
 	Quality    int
 	Attitude   int
+	Handling   int // of a complaint: how it was handled, whatever came of it
 	Solved     bool
 	Comment    string
 	Suggestion string

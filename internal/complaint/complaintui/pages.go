@@ -118,6 +118,7 @@ type panelView struct {
 	All     int
 	Level   string // who is responsible
 	Missing string // steps without which the customer is not asked
+	Review  bool   // it is not archived before the review
 	CanDo   bool
 	CanRise bool
 	Form    *web.Form
@@ -128,7 +129,7 @@ type panelView struct {
 var sampleComplaint = complaint.Complaint{Step: complaint.Investigate, Mood: "angry", Wish: "refund", WishNote: "n", Level: 2, LevelAt: time.Unix(1, 0), Severity: "high", Answer: "rejected", Round: 2}
 
 var panelPage = ui.NewPage[panelView](files, "panel.html").Sample(
-	panelView{Number: "T1", C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}, {complaint.Review, false, false}}, N: 2, All: 8, Level: "n", Missing: "m", CanDo: true, CanRise: true, Form: &web.Form{}, Moods: []ui.Option{{Value: "calm", Label: "c"}}},
+	panelView{Number: "T1", C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}, {complaint.Review, false, false}}, N: 2, All: 8, Level: "n", Missing: "m", Review: true, CanDo: true, CanRise: true, Form: &web.Form{}, Moods: []ui.Option{{Value: "calm", Label: "c"}}},
 	panelView{C: complaint.Complaint{Level: 1}})
 
 // Panel is what stands beside a complaint.
@@ -149,6 +150,9 @@ func Panel(s *complaint.Service, o *org.Service) func(r *web.Request, t ticket.T
 		v.Marks, v.N = marks(c)
 		if t.State.Open() && t.State != ticket.AwaitingConfirmation {
 			v.Missing = complaint.Names(r.Lang, c.Missing(st.Required))
+		}
+		if v.Review, err = s.ReviewFirst(r.Context(), t); err != nil {
+			return "", err
 		}
 		v.CanDo = r.Actor.Can(complaint.PermRecord) && t.State != ticket.Cancelled && t.State != ticket.Closed
 		v.CanRise = v.CanDo && t.State.Open() && c.Level < complaint.LevelManagement
@@ -192,15 +196,24 @@ func ReadNew(s *complaint.Service) func(f *web.Form) func(ctx context.Context, a
 
 type noteView struct {
 	Number  string
-	Missing string
+	Missing string // "": the review
 }
 
-var notePage = ui.NewPage[noteView](files, "note.html").Sample(noteView{"T1", "m"})
+var notePage = ui.NewPage[noteView](files, "note.html").Sample(noteView{"T1", "m"}, noteView{Number: "T1"})
 
 // MoveNote says above the form that asks for confirmation which steps are still
-// missing, and leads to them.
+// missing, above that of the archive that nobody has looked back yet, and leads
+// there.
 func MoveNote(s *complaint.Service) func(r *web.Request, t *ticket.Ticket, v ticket.Verb) (template.HTML, error) {
 	return func(r *web.Request, t *ticket.Ticket, v ticket.Verb) (template.HTML, error) {
+		if v == ticket.Close {
+			first, err := s.ReviewFirst(r.Context(), *t)
+			if err != nil || !first {
+				return "", err
+			}
+			html, err := notePage.String(r, "note", noteView{Number: t.Number})
+			return template.HTML(html), err
+		}
 		if v != ticket.RequestConfirmation || !complaint.Is(t) {
 			return "", nil
 		}
@@ -254,6 +267,7 @@ type showView struct {
 	Steps    []stepView
 	Upgrades []recordView
 	Missing  string
+	Review   bool
 	CanRise  bool
 	CanDo    bool
 	Ratings  []ticket.Rating
@@ -263,8 +277,8 @@ type showView struct {
 var (
 	sampleRecord = recordView{ID: 1, By: "b", At: time.Unix(1, 0), Auto: true, Reason: "r", Round: 1, Facts: []ui.Fact{{Label: "l", Text: "t"}}, Title: "t"}
 	showPage     = ui.NewPage[showView](files, "show.html", "record.html").Sample(
-		showView{T: ticket.Ticket{Number: "T1", Title: "t"}, C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}}, Level: "n", Missing: "m", CanRise: true, CanDo: true,
-			Upgrades: []recordView{sampleRecord}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Attitude: 4, Speed: 3, Comment: "c"}}, Problems: &web.Form{},
+		showView{T: ticket.Ticket{Number: "T1", Title: "t"}, C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}}, Level: "n", Missing: "m", Review: true, CanRise: true, CanDo: true,
+			Upgrades: []recordView{sampleRecord}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Attitude: 4, Speed: 3, Handling: 2, Comment: "c"}}, Problems: &web.Form{},
 			Steps: []stepView{{Step: complaint.Receive, N: 1, State: "done", Records: []recordView{sampleRecord}, Earlier: []recordView{sampleRecord}}, {Step: complaint.Calm, N: 2, State: "due", Form: &web.Form{}, Controls: []ui.Control{{Name: "calm.said", Label: "l", Kind: "area"}, {Name: "calm.at", Label: "l", Kind: "datetime"}}},
 				{Step: complaint.Review, N: 8, State: "locked", Blocked: "b"}, {Step: complaint.Track, State: "again", Form: &web.Form{}}, {Step: complaint.Calm, N: 2, State: "done", Form: &web.Form{}, Amends: 3}}})
 )
@@ -297,6 +311,9 @@ func (p *pages) view(r *web.Request, amend int64, failed complaint.Step, f *web.
 	if t.State.Open() && t.State != ticket.AwaitingConfirmation {
 		v.Missing = complaint.Names(r.Lang, c.Missing(st.Required))
 	}
+	if v.Review, err = p.s.ReviewFirst(ctx, t); err != nil {
+		return t, v, err
+	}
 	if v.Ratings, err = ticket.Ratings(ctx, p.tickets.DB().Read(), t.ID); err != nil {
 		return t, v, err
 	}
@@ -324,7 +341,7 @@ func (p *pages) view(r *web.Request, amend int64, failed complaint.Step, f *web.
 				x.Form = fill(r, s, last.Values)
 			}
 		} else if may && (x.State == "due" || x.State == "again") {
-			x.Form = fill(r, s, p.begin(r, t, c, s, st))
+			x.Form = fill(r, s, p.begin(r, t, c, s, st, v.Ratings))
 		}
 		if s == failed && may {
 			x.Form = f
@@ -397,7 +414,7 @@ func controls(r *web.Request, s complaint.Step) []ui.Control {
 }
 
 // begin is what the form of a step can know beforehand.
-func (p *pages) begin(r *web.Request, t ticket.Ticket, c complaint.Complaint, s complaint.Step, st complaint.Settings) complaint.Values {
+func (p *pages) begin(r *web.Request, t ticket.Ticket, c complaint.Complaint, s complaint.Step, st complaint.Settings, ratings []ticket.Rating) complaint.Values {
 	now := r.Now().UTC().Format(time.RFC3339)
 	means := map[string]string{"phone": "phone", "chat": "chat", "email": "email", "walk_in": "visit", "paper": "letter"}[t.Channel]
 	switch s {
@@ -422,7 +439,13 @@ func (p *pages) begin(r *web.Request, t ticket.Ticket, c complaint.Complaint, s 
 	case complaint.Respond:
 		return complaint.Values{"decision": t.Solution, "to": t.CustomerName, "at": now, "means": means, "answer": "none", "recourse": st.Recourse}
 	case complaint.Review:
-		return complaint.Values{"outcome": c.Answer, "recourse": st.Recourse}
+		v := complaint.Values{"outcome": c.Answer, "recourse": st.Recourse}
+		for _, g := range ratings { // asked him already: nobody asks again
+			if g.Round == t.Round && g.Handling > 0 {
+				v["satisfaction"] = strconv.Itoa(g.Handling)
+			}
+		}
+		return v
 	}
 	return nil
 }
@@ -618,7 +641,7 @@ type lineView struct {
 }
 
 var filePage = ui.NewPage[fileView](files, "file.html", "record.html").Sample(fileView{File: complaint.File{Ticket: ticket.Ticket{Number: "T1", Title: "t", CreatedAt: time.Unix(1, 0), Type: "complaint", Channel: "phone", State: ticket.Closed, Outcome: "confirmed", ResolvedAt: time.Unix(1, 0), CompletedAt: time.Unix(1, 0)}, Complaint: sampleComplaint,
-	Customer: customer.Customer{Number: "C1", Name: "n", Type: customer.Company, Level: customer.VIP, USCC: "u", Address: "a"}, Contact: customer.Contact{ID: 1, Name: "n", Phone: "p", Email: "e", Position: "x"}, DueAt: time.Unix(1, 0), More: true, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Via: "link", Comment: "c", CreatedAt: time.Unix(1, 0)}},
+	Customer: customer.Customer{Number: "C1", Name: "n", Type: customer.Company, Level: customer.VIP, USCC: "u", Address: "a"}, Contact: customer.Contact{ID: 1, Name: "n", Phone: "p", Email: "e", Position: "x"}, DueAt: time.Unix(1, 0), More: true, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Handling: 4, Via: "link", Comment: "c", CreatedAt: time.Unix(1, 0)}},
 	Evidence: []blob.File{{Name: "f", Size: 3, SHA256: "0123456789abcdef0123", CreatedAt: time.Unix(1, 0)}}, Level: "l", Department: "d"},
 	Company: "c", Printed: time.Unix(1, 0), By: "b", Steps: []stepView{{Step: complaint.Receive, N: 1, Records: []recordView{sampleRecord}, Earlier: []recordView{sampleRecord}}, {Step: complaint.Track}},
 	Upgrades: []recordView{sampleRecord}, Wishes: []recordView{sampleRecord}, Lines: []lineView{{At: time.Unix(1, 0), Who: "w", Text: "t", Note: "n"}}, Talk: []lineView{{At: time.Unix(1, 0), Who: "w", Kind: "k", Text: "t"}}, Description: "d"})
@@ -839,7 +862,7 @@ func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	f := r.Blank("recourse", st.Recourse, "notice", st.Notice)
+	f := r.Blank("recourse", st.Recourse, "notice", st.Notice, "review", map[bool]string{true: "1"}[st.Review])
 	for _, s := range st.Required {
 		f.Values.Add("required", string(s))
 	}
@@ -848,7 +871,7 @@ func (p *pages) settings(w http.ResponseWriter, r *web.Request) error {
 
 func (p *pages) setSettings(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
-	in := complaint.Settings{Recourse: f.Text("recourse"), Notice: f.Text("notice")}
+	in := complaint.Settings{Review: f.Bool("review"), Recourse: f.Text("recourse"), Notice: f.Text("notice")}
 	for _, s := range f.Strings("required") {
 		in.Required = append(in.Required, complaint.Step(s))
 	}

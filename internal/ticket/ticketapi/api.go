@@ -341,6 +341,7 @@ type Stars struct {
 	Speed      int    `json:"speed,omitempty" doc:"1 to 5"`
 	Quality    int    `json:"quality,omitempty" doc:"1 to 5"`
 	Attitude   int    `json:"attitude,omitempty" doc:"1 to 5"`
+	Handling   int    `json:"handling,omitempty" doc:"1 to 5; of a complaint: how it was handled, whatever came of it"`
 	Solved     bool   `json:"solved" doc:"Whether the problem is solved"`
 	Comment    string `json:"comment,omitempty"`
 	Suggestion string `json:"suggestion,omitempty"`
@@ -360,7 +361,7 @@ func (s *service) move(ctx context.Context, in *moveInput) (*output, error) {
 	}
 	mi := ticket.Input{Version: m.Version, Reason: m.Reason, Code: m.Code, Duplicate: m.Duplicate, Title: m.Title, Body: m.Body, Solution: m.Solution, Cause: m.Cause, Corrective: m.Corrective, DelayReason: m.DelayReason, OtherToo: m.OtherToo, Due: api.Some(m.DueAt, time.Time{})}
 	if r := m.Rating; r != nil {
-		mi.Rating = &ticket.Rating{Stars: r.Stars, Speed: r.Speed, Quality: r.Quality, Attitude: r.Attitude, Solved: r.Solved, Comment: r.Comment, Suggestion: r.Suggestion}
+		mi.Rating = &ticket.Rating{Stars: r.Stars, Speed: r.Speed, Quality: r.Quality, Attitude: r.Attitude, Handling: r.Handling, Solved: r.Solved, Comment: r.Comment, Suggestion: r.Suggestion}
 	}
 	return s.change(ctx, in.Number, in.Key, "ticket."+in.Move, m, func(ctx context.Context, a *action.Action, id int64) (t ticket.Ticket, err error) {
 		if mi.AssigneeID, err = s.people.PersonID(ctx, "assignee", m.Assignee); err != nil {

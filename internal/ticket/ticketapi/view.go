@@ -112,6 +112,7 @@ type Rating struct {
 	Speed      int        `json:"speed,omitempty"`
 	Quality    int        `json:"quality,omitempty"`
 	Attitude   int        `json:"attitude,omitempty"`
+	Handling   int        `json:"handling,omitempty" doc:"Of a complaint: how it was handled, whatever came of it"`
 	Solved     bool       `json:"solved"`
 	Comment    string     `json:"comment,omitempty"`
 	Suggestion string     `json:"suggestion,omitempty"`
@@ -231,7 +232,7 @@ func (s *service) detail(ctx context.Context, t ticket.Ticket) (d Detail, err er
 	}
 	d.Ratings = make([]Rating, 0, len(ratings))
 	for _, r := range ratings {
-		d.Ratings = append(d.Ratings, Rating{r.Round, r.Stars, r.Speed, r.Quality, r.Attitude, r.Solved, r.Comment, r.Suggestion, r.Via, api.At(ctx, r.UpdatedAt)})
+		d.Ratings = append(d.Ratings, Rating{r.Round, r.Stars, r.Speed, r.Quality, r.Attitude, r.Handling, r.Solved, r.Comment, r.Suggestion, r.Via, api.At(ctx, r.UpdatedAt)})
 	}
 	d.Children = []Row{}
 	if t.ParentID == 0 {

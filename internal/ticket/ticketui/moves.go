@@ -171,7 +171,7 @@ func (p *pages) move(w http.ResponseWriter, r *web.Request) error {
 		in.Due = f.DateTime("due")
 	}
 	if v == ticket.Confirm || v == ticket.Dispute {
-		rating := ticket.Rating{Stars: f.IntIn("stars", 0, 5), Speed: f.IntIn("speed", 0, 5), Quality: f.IntIn("quality", 0, 5), Attitude: f.IntIn("attitude", 0, 5),
+		rating := ticket.Rating{Stars: f.IntIn("stars", 0, 5), Speed: f.IntIn("speed", 0, 5), Quality: f.IntIn("quality", 0, 5), Attitude: f.IntIn("attitude", 0, 5), Handling: f.IntIn("handling", 0, 5),
 			Comment: f.Limited("comment", 2000), Solved: v == ticket.Confirm || !f.Bool("unsolved")}
 		if rating.Stars > 0 || v == ticket.Dispute {
 			in.Rating = &rating
