@@ -190,7 +190,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 
 	// The channels that take tables in.
 	imports := importer.New(run, organisation, customers, tickets, files, queue)
-	processes := process.New(run, tickets, organisation, customers.Fields(), files)
+	processes := process.New(run, tickets, organisation, customers.Fields(), files, complaints)
 	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Complaints: complaints, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
@@ -275,7 +275,7 @@ func (a *App) routes() {
 	a.tasksBeside(&besides)
 	ticketui.Routes(rt, besides)
 	taskui.Routes(rt, a.taskPages())
-	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org)
+	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org, a.complaintPath)
 	cannedui.Routes(rt, a.cannedPages())
 	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)

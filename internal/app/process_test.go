@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/app/apptest"
 	"bihuan/internal/authz"
+	"bihuan/internal/complaint"
 	"bihuan/internal/customer"
 	"bihuan/internal/ticket"
 )
@@ -62,8 +63,10 @@ func TestProcessFromEndToEnd(t *testing.T) {
 		}
 		send(admin, at+"/stages/s2", 303, "name", "现场核实", "states", "pending", "states", "in_progress", "limit", "3", "unit", "hours", "required", "cause", "again", "1",
 			"department", fmt.Sprint(h.Departments["客服部"]))
-		page(admin, at+"/trial?walk=h:category,m:m1", 200, "现在在：现场核实", "3 小时", "还缺少：问题原因")
+		page(admin, at+"/trial?walk=h:complaint.receive,h:complaint.calm,h:complaint.classify,h:category,m:m1", 200, "现在在：现场核实", "3 小时", "还缺少：问题原因")
 		page(admin, at+"/trial?number=NOSUCH", 422, "没有找到这张工单")
+		page(admin, at+"/stages/s1", 200, "本阶段要完成的投诉记录", `value="complaint.receive" checked`)
+		page(admin, at, 200, "但没有哪个阶段要求它") // the investigation went with the edit above
 		send(admin, at+"/publication", 303, "note", "第一版")
 		page(admin, at+"/versions/1", 200, "第 1 版")
 		// An agent registers a complaint: it begins in the first stage.
@@ -78,7 +81,23 @@ func TestProcessFromEndToEnd(t *testing.T) {
 		}
 		path := "/tickets/" + tk.Number
 		page(agent, path, 200, "流程：投诉处理流程", "进入下一阶段前还缺", "转调查核实")
-		page(agent, path+"/stage/m1", 200, "现场核实", `name="category"`)
+		// The stage carries the records of the complaint; its pages say so on both sides.
+		page(agent, path, 200, "按「投诉处理流程」办理，现在在「受理核对」阶段", "投诉记录：安抚", path+"/complaint#s-calm")
+		page(agent, path+"/complaint", 200, "「受理核对」阶段要求", "「制定方案」阶段要求", "流程和下面的步骤是什么关系")
+		page(agent, path+"/stage/m1", 200, "现场核实", `name="category"`, path+"/complaint#s-classify")
+		if body := send(agent, path+"/stage/m1", 422, "category", "1"); !strings.Contains(body, "投诉记录：受理") {
+			t.Error("the refusal does not name the records")
+		}
+		for _, x := range []struct {
+			step   complaint.Step
+			values complaint.Values
+		}{{complaint.Receive, complaint.Values{"product": "测试仪", "wish": "refund"}}, {complaint.Calm, complaint.Values{"at": "2026-11-18T01:00:00Z", "means": "phone", "said": "致歉", "mood": "unhappy"}},
+			{complaint.Classify, complaint.Values{"severity": "low", "complexity": "simple", "impact": "single", "safety": "none", "immediate": "not_needed"}}} {
+			if _, err := h.Complaints.Record(ctx, actor, tk.ID, complaint.Entry{Step: x.step, Values: x.values}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		page(agent, path+"/complaint", 200, "本阶段还缺：问题分类")
 		send(agent, path+"/stage/m1", 422)
 		cats, err := ticket.Categories(ctx, h.DB.Read())
 		if err != nil {
@@ -111,6 +130,44 @@ func TestProcessFromEndToEnd(t *testing.T) {
 		if w = h.Call("GET", "/api/v1/processes/1", "", h.Token(authz.RoleAdmin)); w.Code != 200 || !strings.Contains(w.Body.String(), `"latest":1`) {
 			t.Errorf("the process by the API: %d %.300s", w.Code, w.Body)
 		}
+		admins := h.Token(authz.RoleAdmin)
+		call := func(method, path, body string, want int, marks ...string) string {
+			t.Helper()
+			w := h.Call(method, "/api/v1"+path, body, admins)
+			if w.Code != want {
+				t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+			}
+			for _, m := range marks {
+				if !strings.Contains(w.Body.String(), m) {
+					t.Errorf("%s %s: no %s in %.600s", method, path, m, w.Body)
+				}
+			}
+			return w.Body.String()
+		}
+		draft := `"draft":{"start":"a","stages":[{"code":"a","name":"登记","department":"客服部","limit_minutes":30,"required":["category"]},{"code":"b","name":"办结","final":true,"verbs":[]}],"steps":[{"code":"go","from":"a","to":"b","name":"转办结","who":["assignee"]}]}`
+		if w = h.Call("POST", "/api/v1/processes", `{"name":"咨询流程","type":"consultation"}`, token); w.Code != 403 {
+			t.Errorf("made by a head of department: %d", w.Code)
+		}
+		call("POST", "/processes", `{"name":"","type":"consultation"}`, 422, "name")
+		call("POST", "/processes", strings.Replace(`{"name":"咨询流程","type":"consultation",`+draft+`}`, "客服部", "没有的部门", 1), 422, "draft.stages.0.department")
+		call("POST", "/processes", strings.Replace(`{"name":"咨询流程","type":"consultation",`+draft+`}`, `"assignee"`, `"anybody"`, 1), 422, "draft.steps.0.who")
+		var made struct {
+			ID, Version int64
+		}
+		if err := json.Unmarshal([]byte(call("POST", "/processes", `{"name":"咨询流程","type":"consultation",`+draft+`}`, 201, `"department":"客服部"`, `"limit_minutes":30`, `"problems":[]`)), &made); err != nil {
+			t.Fatal(err)
+		}
+		own := fmt.Sprintf("/processes/%d", made.ID)
+		call("PUT", own, fmt.Sprintf(`{"name":"咨询办理","type":"consultation","version":%d,%s}`, made.Version, strings.Replace(draft, "转办结", "直接办结", 1)), 200, "咨询办理", "直接办结")
+		call("PUT", own, fmt.Sprintf(`{"name":"咨询办理二","type":"consultation","version":%d}`, made.Version), 409, "process.changed_meanwhile")
+		call("POST", own+"/publication", `{}`, 200, `"live":true`, `"latest":1`)
+		call("DELETE", own, "", 409, "process.was_published")
+		call("PUT", own+"/operation", `{"live":false}`, 200, `"live":false`)
+		spare := struct{ ID int64 }{}
+		if err := json.Unmarshal([]byte(call("POST", "/processes", fmt.Sprintf(`{"name":"副本","type":"consultation","copy_of":%d}`, made.ID), 201, "直接办结")), &spare); err != nil {
+			t.Fatal(err)
+		}
+		call("DELETE", fmt.Sprintf("/processes/%d", spare.ID), "", 204)
 		if w = h.Call("GET", "/api/v1/processes", "", token); w.Code != 403 {
 			t.Errorf("processes for a head of department: %d", w.Code)
 		}

@@ -19,6 +19,7 @@ import (
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
 	"bihuan/internal/privacy"
+	"bihuan/internal/process"
 	"bihuan/internal/sheet"
 	"bihuan/internal/task"
 	"bihuan/internal/ticket"
@@ -116,6 +117,13 @@ func made(t *testing.T, h *apptest.House) []string {
 	must(err)
 	at("/tasks/%d", todo.ID)
 	at("/tasks/%d/edit", todo.ID)
+	p, err := h.Processes.Create(ctx, by, process.Fresh{Name: "投诉处理", Type: "complaint", Example: process.Examples[0].Key})
+	must(err)
+	_, err = h.Processes.Publish(ctx, by, p.ID, p.Version, "第一版")
+	must(err)
+	for _, part := range []string{"", "/trial", "/versions", "/versions/1", "/stages/new", "/stages/s1", "/moves/new", "/moves/m1"} {
+		at("/admin/processes/%d"+part, p.ID)
+	}
 	at("/customer-bulks/%d", bulk.ID)
 	at("/customer-exports/%d", export.ID)
 	at("/customer-exports/%d/file", export.ID)

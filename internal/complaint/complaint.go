@@ -285,6 +285,11 @@ func (s *Service) Of(ctx context.Context, t ticket.Ticket) (Complaint, error) {
 	return full(ctx, s.run.DB().Read(), t)
 }
 
+// In is Of inside an action under way.
+func (s *Service) In(ctx context.Context, q db.Querier, t ticket.Ticket) (Complaint, error) {
+	return full(ctx, q, t)
+}
+
 // Follow gives complaints their row that came to be by editing or by import; a
 // listener.
 func (s *Service) Follow() event.Listener {

@@ -44,6 +44,11 @@ func (s *Service) Settings(ctx context.Context) (Settings, error) {
 	return settings(ctx, s.run.DB().Read())
 }
 
+// SettingsIn is Settings inside an action under way.
+func (s *Service) SettingsIn(ctx context.Context, q db.Querier) (Settings, error) {
+	return settings(ctx, q)
+}
+
 // SetSettings changes them.
 func (s *Service) SetSettings(ctx context.Context, actor authz.Actor, in Settings) error {
 	if err := actor.Check(ticket.PermConfigure); err != nil {

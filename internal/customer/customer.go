@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"context"
 	"time"
 
 	"bihuan/internal/action"
@@ -166,6 +167,7 @@ type Service struct {
 	counted  counted       // of views, for a moment
 	business TicketCounter // nil until CountBusiness
 	leads    Leads         // nil until AskLeads
+	vague    func(ctx context.Context, q db.Querier) (refuse bool, err error)
 }
 
 // New returns the room on the runner's store. keys seal the sensitive fields.

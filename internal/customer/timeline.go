@@ -217,6 +217,12 @@ func (s *Service) ticketRefs(ctx context.Context, actor authz.Actor, es []journa
 	return refs, nil
 }
 
+// RefuseVague lets ask say whether records that say nothing are refused, here as
+// on tickets (FLW-3). Without it they are pointed out only.
+func (s *Service) RefuseVague(ask func(ctx context.Context, q db.Querier) (bool, error)) {
+	s.vague = ask
+}
+
 // AddFollowUp writes a follow-up record about a customer (FLW-1).
 func (s *Service) AddFollowUp(ctx context.Context, actor authz.Actor, id int64, body string, r journal.Record) (entryID int64, err error) {
 	err = s.run.Do(ctx, actor, "customer.add_follow_up", func(ctx context.Context, a *action.Action) error {
@@ -226,7 +232,13 @@ func (s *Service) AddFollowUp(ctx context.Context, actor authz.Actor, id int64, 
 		if strings.TrimSpace(r.NextPlan) != "" && r.NextOwnerID == 0 && a.Actor.Kind == authz.User {
 			r.NextOwnerID, r.NextOwnerName = a.Actor.ID, a.Actor.Name
 		}
-		entryID, err = journal.AddFollowUp(ctx, a, 0, id, text(body), r, false)
+		refuse := false
+		if s.vague != nil {
+			if refuse, err = s.vague(ctx, a); err != nil {
+				return err
+			}
+		}
+		entryID, err = journal.AddFollowUp(ctx, a, 0, id, text(body), r, refuse)
 		if err != nil {
 			return err
 		}

@@ -173,7 +173,7 @@ func departmentTaken(err error) error {
 }
 
 // DeactivateDepartment closes a department. It is refused while people, open
-// departments or open work are in it, and says which.
+// departments or open work are in it, or something is built on it, and says which.
 func (s *Service) DeactivateDepartment(ctx context.Context, actor authz.Actor, id, version int64) error {
 	return s.change(ctx, actor, PermManage, "org.deactivate_department", func(ctx context.Context, a *action.Action) error {
 		d, err := loadDepartment(ctx, a, id)
@@ -202,6 +202,11 @@ func (s *Service) DeactivateDepartment(ctx context.Context, actor authz.Actor, i
 			}
 			if n > 0 {
 				return fault.New(fault.Conflict, "org.department.has_work", d.Name, n)
+			}
+		}
+		for _, tied := range s.ties {
+			if err := tied(ctx, a.Tx, d); err != nil {
+				return err
 			}
 		}
 		if err := changedMeanwhile(a.Exec(ctx, `UPDATE departments SET active = 0, version = version + 1 WHERE id = $1 AND version = $2 AND active = 1`, id, version)); err != nil {

@@ -48,6 +48,7 @@ type Service struct {
 	d        *db.DB
 	sessions Sessions
 	works    []Work
+	ties     []Tie
 
 	snap    atomic.Pointer[snapshot]
 	loading sync.Mutex
@@ -66,6 +67,13 @@ func New(run *action.Runner) *Service {
 // Attach names the store of sign-ins. It is not an argument of New because that
 // store asks this service who a user is.
 func (s *Service) Attach(x Sessions) { s.sessions = x }
+
+// Tie refuses to close a department that something else is built on, and names
+// it; nil: nothing here is.
+type Tie func(ctx context.Context, q db.Querier, d Department) error
+
+// AddTie registers what may hold a department open.
+func (s *Service) AddTie(f Tie) { s.ties = append(s.ties, f) }
 
 // AddWork registers work that can be handed over.
 func (s *Service) AddWork(w Work) { s.works = append(s.works, w) }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"bihuan/internal/complaint"
+	"bihuan/internal/i18n"
 	"bihuan/internal/ticket"
 )
 
@@ -13,6 +15,7 @@ type Known struct {
 	Fields      map[string]string   // labels of its own fields of tickets, by code
 	Types       map[string][]string // types a field is confined to, by code; none: all
 	Type        string              // of the tickets the process is for
+	Records     []complaint.Step    // of every complaint before its customer is asked; of other types none
 }
 
 // Problem is something wrong with a definition. Fatal ones stand in the way of
@@ -69,6 +72,7 @@ func (d *Definition) Check(k Known) (out []Problem) {
 			warn("never_asked", s.Code, s.Name)
 		}
 	}
+	d.checkRecords(k, warn)
 	d.checkMoves(bad)
 	for _, c := range g.circles() {
 		names := make([]string, 0, len(c)+1)
@@ -115,13 +119,34 @@ func (d *Definition) checkStage(k Known, s Stage, bad func(key, stage, move stri
 	}
 	for _, r := range s.Required {
 		code, ok := own(r)
+		step, record := recordOf(r)
 		switch {
+		case record && !slices.Contains(Records, r):
+			bad("field", s.Code, "", s.Name, r)
+		case record && k.Type != "complaint" && k.Type != "":
+			bad("record_type", s.Code, "", s.Name, i18n.Key(step.Words()))
+		case record:
 		case !ok && !slices.Contains(Requirements, r):
 			bad("field", s.Code, "", s.Name, r)
 		case ok && k.Fields[code] == "":
 			bad("field", s.Code, "", s.Name, code)
 		case ok && len(k.Types[code]) > 0 && k.Type != "" && !slices.Contains(k.Types[code], k.Type):
 			bad("field_type", s.Code, "", s.Name, k.Fields[code])
+		}
+	}
+}
+
+// checkRecords points out what is required of every complaint and asked for in no
+// stage: nobody would be told of it before the end.
+func (d *Definition) checkRecords(k Known, warn func(key, stage string, args ...any)) {
+	asks := d.Asks()
+	if len(k.Records) > 0 && len(asks) == 0 {
+		warn("no_records", "")
+		return
+	}
+	for _, r := range k.Records {
+		if _, ok := asks[r]; !ok {
+			warn("record_nowhere", "", i18n.Key(r.Words()))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bihuan/internal/complaint"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
 	"bihuan/internal/i18n"
@@ -27,7 +28,7 @@ type Stage struct {
 	Hint       string         `json:"hint,omitempty"`       // what is to be done here
 	Department int64          `json:"department,omitempty"` // 0: whoever has the ticket
 	Minutes    int            `json:"minutes,omitempty"`    // time limit; 0 none
-	Required   []string       `json:"required,omitempty"`   // see Requirements; "fields.<code>" for the company's own
+	Required   []string       `json:"required,omitempty"`   // see Requirements and Records; "fields.<code>" for the company's own
 	States     []ticket.State `json:"states"`               // of Dwellings
 	Verbs      []ticket.Verb  `json:"verbs,omitempty"`      // of Narrowable, those allowed
 	Final      bool           `json:"final,omitempty"`      // confirmation may be asked for here
@@ -69,6 +70,42 @@ var Narrowable = []ticket.Verb{ticket.Decline, ticket.Reassign, ticket.RequestHe
 // Requirements are what a stage may ask for beside the company's own fields: of
 // the ticket itself, of what was written in the stage, and files.
 var Requirements = []string{"solution", "cause", "corrective", "delay_reason", "class", "category", "record", "reply", "attachment"}
+
+// recordPrefix begins the requirements that are records of a complaint: what ISO
+// 10002 wants written down, laid on the stage where it is done. A process of
+// complaints is the way, those records are what is left along it.
+const recordPrefix = "complaint."
+
+// Records are the requirements only processes of complaints have.
+var Records = func() (out []string) {
+	for _, s := range complaint.Requirable {
+		out = append(out, recordPrefix+string(s))
+	}
+	return out
+}()
+
+// recordOf is the step of a complaint that r asks for; ok is false when it asks
+// for something else.
+func recordOf(r string) (s complaint.Step, ok bool) {
+	code, ok := strings.CutPrefix(r, recordPrefix)
+	return complaint.Step(code), ok
+}
+
+// Asks returns the stages that ask for the records of a complaint, by step; of
+// several the first on the way.
+func (d *Definition) Asks() map[complaint.Step]Stage {
+	out := map[complaint.Step]Stage{}
+	for _, s := range d.Order() {
+		for _, r := range s.Required {
+			if step, ok := recordOf(r); ok {
+				if _, known := out[step]; !known {
+					out[step] = s
+				}
+			}
+		}
+	}
+	return out
+}
 
 // In returns the name in l.
 func (s Stage) In(l i18n.Lang) string { return field.Words{Zh: s.Name, En: s.NameEn}.In(l) }

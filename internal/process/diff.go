@@ -31,6 +31,9 @@ func requirementKey(r string) string {
 	case "record", "reply", "attachment":
 		return "process.require." + r
 	}
+	if step, ok := recordOf(r); ok {
+		return "process.record." + string(step)
+	}
 	return "ticket.field." + r
 }
 

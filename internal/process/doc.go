@@ -13,6 +13,9 @@
 //   - How a ticket goes through its stages is decided by pure functions over the
 //     definition; the trial on the screen and the real run call the same ones.
 //   - A ticket without a process costs no query.
+//   - A process of complaints carries their records: its stages say where each of
+//     the steps ISO 10002 asks for is written down. What the company requires of
+//     every complaint holds whatever a process says.
 //
 // It may import the works and the rooms up to ticket.
 package process

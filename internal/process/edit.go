@@ -348,6 +348,13 @@ func (s *Service) known(ctx context.Context, q db.Querier, d *Definition, typ st
 	for _, f := range defs {
 		k.Fields[f.Code], k.Types[f.Code] = f.Label, f.Types
 	}
+	if typ == "complaint" && s.records != nil {
+		st, err := s.records.SettingsIn(ctx, q)
+		if err != nil {
+			return k, err
+		}
+		k.Records = st.Required
+	}
 	return k, nil
 }
 
@@ -370,15 +377,30 @@ type Purpose struct {
 // once.
 func (s *Service) SetPurpose(ctx context.Context, actor authz.Actor, id, version int64, in Purpose) (Process, error) {
 	return s.edit(ctx, actor, "process.set_purpose", id, version, func(ctx context.Context, a *action.Action, p *Process) error {
-		p.Name, p.NameEn, p.Type, p.Class, p.CategoryID = in.Name, in.NameEn, in.Type, in.Class, in.CategoryID
-		if err := s.checkPurpose(ctx, a, p); err != nil {
-			return err
-		}
-		if p.Live {
-			return s.alone(ctx, a, *p)
-		}
-		return nil
+		return s.setPurpose(ctx, a, p, in)
 	})
+}
+
+// Replace changes what process id is called and for, and its whole draft when
+// there is one, in one step.
+func (s *Service) Replace(ctx context.Context, actor authz.Actor, id, version int64, in Purpose, draft *Definition) (Process, error) {
+	return s.edit(ctx, actor, "process.replace", id, version, func(ctx context.Context, a *action.Action, p *Process) error {
+		if draft != nil {
+			p.Draft = draft.Clone()
+		}
+		return s.setPurpose(ctx, a, p, in)
+	})
+}
+
+func (s *Service) setPurpose(ctx context.Context, a *action.Action, p *Process, in Purpose) error {
+	p.Name, p.NameEn, p.Type, p.Class, p.CategoryID = in.Name, in.NameEn, in.Type, in.Class, in.CategoryID
+	if err := s.checkPurpose(ctx, a, p); err != nil {
+		return err
+	}
+	if p.Live {
+		return s.alone(ctx, a, *p)
+	}
+	return nil
 }
 
 // SetDraft replaces the whole draft.
@@ -451,8 +473,12 @@ func (d *Definition) shape() error {
 
 var codeLike = regexp.MustCompile(`^[a-z][a-z0-9_]{0,19}$`)
 
-// rank puts the ticket's own fields first, then the company's, then the rest.
+// rank puts the records of complaints first, then the ticket's own fields, then
+// the company's, then the rest.
 func rank(r string) int {
+	if i := slices.Index(Records, r); i >= 0 {
+		return i - len(Records)
+	}
 	if i := slices.Index(Requirements, r); i >= 0 {
 		return i
 	}

@@ -14,7 +14,7 @@ type Example struct {
 // Examples in the order they are offered. Departments that a company does not
 // have are left out.
 var Examples = []Example{
-	{"complaint", "complaint", "投诉处理流程", "Complaint handling", complaint},
+	{"complaint", "complaint", "投诉处理流程", "Complaint handling", complaints},
 	{"after_sales", "after_sales", "售后维修流程", "Repair", repair},
 }
 
@@ -40,14 +40,14 @@ func (m Move) backwards() Move { m.Reason, m.Free = true, true; return m }
 
 const hour, day = 60, 24 * 60
 
-func complaint(dep func(string) int64) Definition {
+func complaints(dep func(string) int64) Definition {
 	return Definition{Start: "s1", Again: "s2",
 		Stages: []Stage{
-			stage("s1", "受理核对", "Intake", "核对客户的诉求、期望和凭证，选好问题分类", 0, 2*hour, "category"),
-			stage("s2", "调查核实", "Investigation", "向当事人和相关部门核实经过，写清原因", dep("技术支持部"), 1*day, "record", "cause"),
-			stage("s3", "制定方案", "Proposal", "拟定给客户的解决方案和改进措施", dep("客服部"), 4*hour, "solution", "corrective"),
+			stage("s1", "受理核对", "Intake", "先联系客户安抚情绪，核对诉求、期望和凭证，判断严重程度", 0, 2*hour, "complaint.receive", "complaint.calm", "complaint.classify", "category"),
+			stage("s2", "调查核实", "Investigation", "向当事人和相关部门核实经过，分清事实和责任", dep("技术支持部"), 1*day, "complaint.investigate"),
+			stage("s3", "制定方案", "Proposal", "拟定给客户的补救方案和改进措施", dep("客服部"), 4*hour, "complaint.propose"),
 			stage("s4", "主管审核", "Review", "审核方案是否合理、是否超出权限", 0, 4*hour).only(ticket.Pending, ticket.InProgress),
-			stage("s5", "答复客户", "Answer", "与客户沟通方案并落实，再请求客户确认", 0, 1*day, "reply").final(),
+			stage("s5", "答复客户", "Answer", "落实方案，写清原因和改进措施，再请求客户确认", 0, 1*day, "complaint.resolve").final(),
 		},
 		Moves: []Move{
 			step("m1", "s1", "s2", "转调查核实", "Investigate"),

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/blob"
+	"bihuan/internal/complaint"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -63,6 +65,7 @@ type Service struct {
 	org     *org.Service
 	fields  *field.Service
 	files   *blob.Files
+	records *complaint.Service // nil: nothing is asked of complaints
 
 	versions sync.Map // id -> *Version; they never change
 	live     atomic.Pointer[liveSet]
@@ -70,11 +73,13 @@ type Service struct {
 }
 
 // New returns the room and takes its part in the life of tickets.
-func New(run *action.Runner, t *ticket.Service, o *org.Service, fields *field.Service, files *blob.Files) *Service {
-	s := &Service{run: run, tickets: t, org: o, fields: fields, files: files}
+func New(run *action.Runner, t *ticket.Service, o *org.Service, fields *field.Service, files *blob.Files, complaints *complaint.Service) *Service {
+	s := &Service{run: run, tickets: t, org: o, fields: fields, files: files, records: complaints}
+	o.AddTie(s.tied)
 	t.AddNarrow(s.narrow)
 	t.AddGate(s.gate)
 	t.AddAfter(s.after)
+	t.AddBrought(s.brought)
 	return s
 }
 
@@ -162,6 +167,23 @@ func (s *Service) version(ctx context.Context, q db.Querier, id int64) (*Version
 	return &v, nil
 }
 
+// tied refuses to close a department that is responsible for a stage of a process
+// in force: tickets would be sent to where nobody is.
+func (s *Service) tied(ctx context.Context, q db.Querier, d org.Department) error {
+	vs, err := inForce(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, o := range vs {
+		for _, st := range o.version.Definition.Stages {
+			if st.Department == d.ID {
+				return fault.New(fault.Conflict, "process.department_used", d.Name, o.version.Name, st.Name)
+			}
+		}
+	}
+	return nil
+}
+
 // liveSet are the versions new tickets follow.
 type liveSet struct {
 	at     time.Time
@@ -187,27 +209,11 @@ func (s *Service) current(ctx context.Context, q db.Querier) (*liveSet, error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	l := &liveSet{at: now, parent: map[int64]int64{}}
-	rows, err := q.Query(ctx, `SELECT `+versionColumns+`, p.type, p.class, p.category_id FROM processes p JOIN process_versions v ON v.process_id = p.id AND v.number = p.latest WHERE p.live = 1`)
-	if err != nil {
-		return nil, fmt.Errorf("process: live: %w", err)
+	var err error
+	if l.of, err = inForce(ctx, q); err != nil {
+		return nil, err
 	}
-	defer rows.Close()
-	cats := false
-	for rows.Next() {
-		var o liveOne
-		v, err := scanVersion(rows, &o.typ, &o.class, &o.category)
-		if err != nil {
-			return nil, fmt.Errorf("process: live: %w", err)
-		}
-		o.version = &v
-		cats = cats || o.category != 0
-		l.of = append(l.of, o)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("process: live: %w", err)
-	}
-	rows.Close()
-	if cats {
+	if slices.ContainsFunc(l.of, func(o liveOne) bool { return o.category != 0 }) {
 		cs, err := ticket.Categories(ctx, q)
 		if err != nil {
 			return nil, err
@@ -218,6 +224,28 @@ func (s *Service) current(ctx context.Context, q db.Querier) (*liveSet, error) {
 	}
 	s.live.Store(l)
 	return l, nil
+}
+
+// inForce reads the versions new tickets follow.
+func inForce(ctx context.Context, q db.Querier) (out []liveOne, err error) {
+	rows, err := q.Query(ctx, `SELECT `+versionColumns+`, p.type, p.class, p.category_id FROM processes p JOIN process_versions v ON v.process_id = p.id AND v.number = p.latest WHERE p.live = 1`)
+	if err != nil {
+		return nil, fmt.Errorf("process: live: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o liveOne
+		v, err := scanVersion(rows, &o.typ, &o.class, &o.category)
+		if err != nil {
+			return nil, fmt.Errorf("process: live: %w", err)
+		}
+		o.version = &v
+		out = append(out, o)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("process: live: %w", err)
+	}
+	return out, nil
 }
 
 // match returns the version a ticket of that description follows: of the category

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,12 +13,15 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/db/dbtest"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
+	"bihuan/internal/org"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
@@ -32,7 +36,7 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
 		h := &house{House: tickettest.New(t, d, c)}
-		h.P = New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files)
+		h.P = New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files, nil)
 		f(t, h)
 	})
 }
@@ -619,6 +623,8 @@ func TestCheck(t *testing.T) {
 		{"field of another type", func(d *Definition) { d.Stages[0].Required = []string{"fields.visit"} }, "!field_type"},
 		{"field known", func(d *Definition) { d.Stages[0].Required = []string{"fields.serial", "record"} }, ""},
 		{"circle", func(d *Definition) { d.Moves = append(d.Moves, step("n", "b", "a", "回", "").backwards()) }, "circle"},
+		{"record of a complaint", func(d *Definition) { d.Stages[0].Required = []string{"complaint.calm"} }, ""},
+		{"record nobody knows", func(d *Definition) { d.Stages[0].Required = []string{"complaint.nonsense"} }, "!field"},
 		{"never asked", func(d *Definition) { d.Stages[0].Required = []string{"cause"}; d.Moves[0].Free = true }, "never_asked"},
 		{"no state", func(d *Definition) {
 			d.Stages[1].States = nil
@@ -659,6 +665,21 @@ func TestCheck(t *testing.T) {
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %q, want %q", c.name, strings.Join(got, " "), c.want)
+		}
+	}
+	records := k
+	records.Records = []complaint.Step{complaint.Receive, complaint.Calm}
+	repair := k
+	repair.Type = "after_sales"
+	for _, c := range []struct {
+		k    Known
+		asks []string
+		want string
+	}{{records, nil, "no_records"}, {records, []string{"complaint.calm"}, "record_nowhere"}, {records, Records, ""}, {repair, []string{"complaint.calm"}, "record_type"}} {
+		d := good()
+		d.Stages[0].Required = c.asks
+		if ps := d.Check(c.k); len(ps) > 1 || len(ps) == 0 && c.want != "" || len(ps) == 1 && ps[0].Key != "process.problem."+c.want {
+			t.Errorf("%v: %v, want %s", c.asks, ps, c.want)
 		}
 	}
 	d := good()
@@ -803,5 +824,113 @@ func TestCostsNothing(t *testing.T) {
 		if _, ok, err := h.P.Startable(h.Ctx, &plain); ok || err != nil {
 			t.Errorf("it could enter one: %v", err)
 		}
+	})
+}
+
+// The stages of a process of complaints ask for their records; the company's own
+// requirement holds beside it.
+func TestStagesCarryTheRecords(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
+		h := &house{House: tickettest.New(t, d, c)}
+		cs := complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files)
+		h.P = New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files, cs)
+		h.OK(cs.SetSettings(h.Ctx, h.As("guanli"), complaint.Settings{Required: []complaint.Step{complaint.Receive, complaint.Calm}}))
+		h.publish(Definition{Start: "s1", Stages: []Stage{stage("s1", "受理", "", "", 0, 0, "complaint.receive"), stage("s2", "答复", "", "", 0, 0).final()}, Moves: []Move{step("m1", "s1", "s2", "转答复", "")}})
+		tk := h.complaint(func(in *ticket.RegisterInput) { in.AssigneeID = h.User["kefu"] })
+		tk = h.Move("kefu", tk, ticket.Acknowledge, ticket.Input{})
+		_, err := h.P.Move(h.Ctx, h.As("kefu"), tk.ID, "m1", ticket.StageInput{})
+		wantKey(t, "before the record", err, fault.Invalid, "process.missing")
+		if f, _ := fault.As(err); len(f.Fields) != 1 || f.Fields[0].Field != "complaint.receive" {
+			t.Errorf("missing %v", f.Fields)
+		}
+		record := func(s complaint.Step, v complaint.Values) {
+			t.Helper()
+			_, err := cs.Record(h.Ctx, h.As("kefu"), tk.ID, complaint.Entry{Step: s, Values: v})
+			h.OK(err)
+		}
+		record(complaint.Receive, complaint.Values{"product": "监护仪", "wish": "repair"})
+		tk, err = h.P.Move(h.Ctx, h.As("kefu"), tk.ID, "m1", ticket.StageInput{})
+		h.OK(err)
+		answer := func() error {
+			_, err := h.Do(h.Ctx, h.As("kefu"), tk.ID, ticket.RequestConfirmation, ticket.Input{Solution: "x", Cause: "y", Corrective: "z"})
+			return err
+		}
+		wantKey(t, "what the company requires and no stage asks for", answer(), fault.Conflict, "complaint.missing")
+		record(complaint.Calm, complaint.Values{"at": "2026-01-01T00:00:00Z", "means": "phone", "said": "致歉", "mood": "calm"})
+		h.OK(answer())
+		h.Invariants()
+	})
+}
+
+// Open tickets that are imported follow the process in force from its first stage,
+// and stay with whom the table names.
+func TestImportedTicketsFollowTheProcess(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *house) {
+		d := h.simple()
+		d.Stages[0].Department = h.dep("技术支持部")
+		_, v := h.publish(d)
+		who := h.complaint()
+		rows := []ticket.ImportRow{}
+		for i, x := range []struct {
+			typ   string
+			state ticket.State
+		}{{"complaint", ticket.Pending}, {"complaint", ticket.InProgress}, {"complaint", ticket.WaitingCustomer}, {"complaint", ticket.Closed}, {"consultation", ticket.Pending}} {
+			r := ticket.ImportRow{Title: "迁移", Type: x.typ, Urgency: "normal", Channel: "phone", Customer: customer.Target{Ref: customer.Ref{ID: who.CustomerID, Name: who.CustomerName, Level: customer.Normal}},
+				DepartmentID: h.dep("客服部"), State: x.state, ImportKey: "t:" + strconv.Itoa(i), CreatedAt: h.Clock.Now().Add(-time.Hour)}
+			if x.state != ticket.Pending {
+				r.AssigneeID, r.AssigneeName = h.User["kefu"], "王小美"
+			}
+			rows = append(rows, r)
+		}
+		var out []ticket.Imported
+		h.OK(h.Run.Do(h.Ctx, authz.System("importer"), "test.import", func(ctx context.Context, a *action.Action) (err error) {
+			out, err = h.Import(ctx, a, rows)
+			return err
+		}))
+		for i, want := range []int64{v.ID, v.ID, 0, 0, 0} {
+			h.OK(out[i].Err)
+			tk := h.get(out[i].ID)
+			if tk.ProcessVersion != want || tk.DepartmentID != h.dep("客服部") || tk.State != rows[i].State {
+				t.Errorf("row %d follows %d in department %d, %s", i, tk.ProcessVersion, tk.DepartmentID, tk.State)
+			}
+			if want == 0 {
+				continue
+			}
+			st, ok, err := h.P.Of(h.Ctx, h.As("guanli"), &tk)
+			h.OK(err)
+			if !ok || st.Stage.Code != "s1" || len(st.Way) != 1 || st.Clock == nil || tk.DueClock != sla.Stage {
+				t.Errorf("row %d stands at %+v, due by %s", i, st.Stage, tk.DueClock)
+			}
+		}
+		second := h.get(out[1].ID)
+		second, err := h.P.Move(h.Ctx, h.As("kefu"), second.ID, "m1", ticket.StageInput{})
+		h.OK(err)
+		if second.Stage != "s2" {
+			t.Errorf("went to %s", second.Stage)
+		}
+		h.Invariants()
+	})
+}
+
+// A department that a stage in force belongs to stays open.
+func TestDepartmentInUse(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *house) {
+		id, err := h.Org.CreateDepartment(h.Ctx, h.As("guanli"), org.DepartmentInput{Name: "质量部"})
+		h.OK(err)
+		d := h.simple()
+		d.Stages[1].Department = id
+		p, _ := h.publish(d)
+		dep, _, err := h.Org.Department(h.Ctx, h.D.Read(), id)
+		h.OK(err)
+		err = h.Org.DeactivateDepartment(h.Ctx, h.As("guanli"), id, dep.Version)
+		wantKey(t, "close it", err, fault.Conflict, "process.department_used")
+		if f, _ := fault.As(err); !strings.Contains(i18n.T(i18n.ZhCN, f.Key, f.Args...), "流程「投诉处理」的阶段「核实」") {
+			t.Errorf("it says %v", f.Args)
+		}
+		h.OK(h.P.SetLive(h.Ctx, h.As("guanli"), p.ID, 0, false))
+		h.OK(h.Org.DeactivateDepartment(h.Ctx, h.As("guanli"), id, dep.Version))
 	})
 }

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/complaint"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
@@ -118,8 +120,23 @@ func (s *Service) have(ctx context.Context, q db.Querier, t *ticket.Ticket, requ
 		return err == nil && len(es) > 0 && !es[0].CreatedAt.Before(t.StageAt), err
 	}
 	asked := false // the company's own fields have been read
+	var c *complaint.Complaint
 	for _, r := range required {
 		var err error
+		if step, ok := recordOf(r); ok {
+			if s.records == nil || !complaint.Is(t) {
+				continue
+			}
+			if c == nil {
+				x, err := s.records.In(ctx, q, *t)
+				if err != nil {
+					return nil, err
+				}
+				c = &x
+			}
+			out[r] = c.Done(step)
+			continue
+		}
 		switch r {
 		case "solution":
 			out[r] = filled(t.Solution)
@@ -213,6 +230,45 @@ func (s *Service) enter(ctx context.Context, a *action.Action, t *ticket.Ticket,
 		return err
 	}
 	return stand(ctx, a, t)
+}
+
+// brought lets open tickets that were imported follow the process in force for
+// their kind from its first stage on, as those registered here do. They stay with
+// whom the table gave them to: somebody works on them already.
+func (s *Service) brought(ctx context.Context, a *action.Action, ts []ticket.Ticket) error {
+	live, err := s.current(ctx, a)
+	if err != nil || len(live.of) == 0 {
+		return err
+	}
+	by := map[int64][]ticket.Ticket{}
+	of := map[int64]*Version{}
+	for _, t := range ts {
+		if t.ParentID != 0 || t.State != ticket.Pending && t.State != ticket.InProgress {
+			continue
+		}
+		v := live.match(t.Type, t.Class, t.CategoryID)
+		if v == nil {
+			continue
+		}
+		if st, _ := v.Definition.Stage(v.Definition.Start); slices.Contains(st.States, t.State) {
+			by[v.ID], of[v.ID] = append(by[v.ID], t), v
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(by)) {
+		v := of[id]
+		st, _ := v.Definition.Stage(v.Definition.Start)
+		if err := s.tickets.EnterStages(ctx, a, by[id], ticket.Staged{Process: v.ProcessID, Version: v.ID, Code: st.Code, Name: st.Name, Limit: st.Limit(), Policy: v.Name}); err != nil {
+			return err
+		}
+		rows := make([]any, 0, 4*len(by[id]))
+		for _, t := range by[id] {
+			rows = append(rows, t.ID, st.Code, t.Round, a.NowMicros())
+		}
+		if err := a.InsertMany(ctx, `INSERT INTO ticket_stages (ticket_id, stage, round, entered_at)`, "", 4, rows); err != nil {
+			return fmt.Errorf("process: way of imported tickets: %w", err)
+		}
+	}
+	return nil
 }
 
 // staged is position p of a process for a ticket that is in department from.

@@ -252,7 +252,17 @@ func (s *Service) Import(ctx context.Context, a *action.Action, given []ImportRo
 			return nil, err
 		}
 	}
-	return out, b.write(ctx)
+	if err := b.write(ctx); err != nil {
+		return nil, err
+	}
+	for _, f := range s.hooks.brought {
+		if len(b.open) > 0 {
+			if err := f(ctx, a, b.open); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
 }
 
 // bulk collects what the tickets of one import write.
@@ -265,6 +275,7 @@ type bulk struct {
 	routing   *table
 	desks     map[int64]int64 // supervisor by department
 	tickets   []any
+	open      []Ticket
 	ratings   []any
 	clocks    []sla.Start
 	entries   []journal.Entry
@@ -379,6 +390,7 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 			}
 			t.Overdue = t.Overdue || !c.Paused && c.Kind.Promise() && !now.Before(c.Due)
 		}
+		b.open = append(b.open, t)
 	}
 	if t.ActivityAt.IsZero() {
 		t.ActivityAt = t.CreatedAt

@@ -17,6 +17,8 @@ type hooks struct {
 	gates  []Gate
 	after  []After
 	keeps  []Keep
+
+	brought []Brought
 }
 
 // Narrow refuses a verb to an actor although the table allows it; it is asked
@@ -43,6 +45,13 @@ func (s *Service) AddGate(f Gate) { s.hooks.gates = append(s.hooks.gates, f) }
 
 // AddAfter adds a hook.
 func (s *Service) AddAfter(f After) { s.hooks.after = append(s.hooks.after, f) }
+
+// Brought is called within the transaction of an import with the open tickets it
+// brought in; those that were closed before concern nobody any more.
+type Brought func(ctx context.Context, a *action.Action, ts []Ticket) error
+
+// AddBrought adds a hook.
+func (s *Service) AddBrought(f Brought) { s.hooks.brought = append(s.hooks.brought, f) }
 
 // AddKeep adds a hook.
 func (s *Service) AddKeep(f Keep) { s.hooks.keeps = append(s.hooks.keeps, f) }

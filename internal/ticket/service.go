@@ -48,6 +48,10 @@ func New(run *action.Runner, o *org.Service, c *customer.Service, files *blob.Fi
 	clocks.LockFirst(lockAll)
 	clocks.AboutTickets(answerable)
 	s.AddAfter(s.followTasks)
+	c.RefuseVague(func(ctx context.Context, q db.Querier) (bool, error) {
+		cfg, err := s.config(ctx, q)
+		return cfg.RefuseVague, err
+	})
 	return s
 }
 

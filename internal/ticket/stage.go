@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bihuan/internal/action"
+	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
@@ -173,6 +174,35 @@ func (s *Service) EnterStage(ctx context.Context, a *action.Action, t *Ticket, s
 		return nil, err
 	}
 	return told, sla.Arm(ctx, a, t.ID, sla.Stage, t.Round, st.Limit, st.Policy, why)
+}
+
+// EnterStages brings tickets that were just imported into st: they stay with their
+// department and their person, for somebody works on them already, and nobody is
+// alarmed. None of them follows a process yet.
+func (s *Service) EnterStages(ctx context.Context, a *action.Action, ts []Ticket, st Staged) error {
+	var clocks []sla.Start
+	ids := make([]int64, len(ts))
+	for i, t := range ts {
+		ids[i] = t.ID
+		if st.Limit > 0 {
+			clocks = append(clocks, sla.Start{TicketID: t.ID, Kind: sla.Stage, Round: t.Round, Policy: st.Policy, From: a.Now, Due: a.Now.Add(st.Limit), Why: "imported"})
+		}
+	}
+	err := db.EachIn(ids, func(in string, args []any) error {
+		n := len(args)
+		_, err := a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET process_id = $%d, process_version = $%d, stage = $%d, stage_name = $%d, stage_at = $%d WHERE id IN (%s)`, n+1, n+2, n+3, n+4, n+5, in),
+			append(args[:n:n], st.Process, st.Version, st.Code, st.Name, a.NowMicros())...)
+		if err != nil || st.Limit == 0 {
+			return err
+		}
+		_, err = a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET due_at = $%d, due_clock = $%d, due_total = $%d WHERE (due_at = 0 OR due_at > $%d) AND id IN (%s)`, n+1, n+2, n+3, n+1, in),
+			append(args[:n:n], db.Micros(a.Now.Add(st.Limit)), string(sla.Stage), int64(st.Limit/time.Second))...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ticket: stages of imported ones: %w", err)
+	}
+	return sla.ArmMany(ctx, a.Tx, clocks)
 }
 
 // stageNoted records that a move, or being registered, has brought the ticket

@@ -39,10 +39,30 @@ var (
 		ui.SetTone("complaint.accepted", "green"), ui.SetTone("complaint.rejected", "red"), ui.SetTone("complaint.silent", "gray")}
 )
 
+// Path is the process a complaint follows, as far as its pages say something of
+// it: where it stands, which stage asks for which record, and what can be done.
+type Path struct {
+	Process, Stage string
+	Asks           map[complaint.Step]string // the stage that asks for it
+	Due            []complaint.Step          // what the present stage still asks for
+	Lacks          string                    // what else it asks for
+	Ways           []Way                     // the steps the reader may take
+}
+
+// Way is a step out of the present stage.
+type Way struct {
+	Name, To, Href string
+	Back           bool
+}
+
+// Paths returns the process of a complaint; ok is false when it follows none.
+type Paths func(r *web.Request, t ticket.Ticket) (p Path, ok bool, err error)
+
 type pages struct {
 	s       *complaint.Service
 	tickets *ticket.Service
 	org     *org.Service
+	paths   Paths
 }
 
 // Nav is the entry of the list.
@@ -56,8 +76,8 @@ func SettingsNav() ui.Nav {
 }
 
 // Routes adds the pages.
-func Routes(rt *web.Router, s *complaint.Service, tickets *ticket.Service, o *org.Service) {
-	p := &pages{s, tickets, o}
+func Routes(rt *web.Router, s *complaint.Service, tickets *ticket.Service, o *org.Service, paths Paths) {
+	p := &pages{s, tickets, o, paths}
 	rt.Handle("GET  /complaints", complaint.PermList, p.list)
 	rt.Handle("POST /complaints/export", complaint.PermExport, p.export, web.Slow(10*time.Minute))
 	rt.Handle("GET  /tickets/{number}/complaint", ticket.PermView, p.show)
@@ -119,6 +139,7 @@ type panelView struct {
 	Level   string // who is responsible
 	Missing string // steps without which the customer is not asked
 	Review  bool   // it is not archived before the review
+	Along   *Path
 	CanDo   bool
 	CanRise bool
 	Form    *web.Form
@@ -126,14 +147,16 @@ type panelView struct {
 	Wishes  []ui.Option
 }
 
+var samplePath = Path{Process: "p", Stage: "s", Asks: map[complaint.Step]string{complaint.Calm: "s"}, Due: []complaint.Step{complaint.Calm, complaint.Classify}, Lacks: "x", Ways: []Way{{"n", "t", "/x", false}, {"n", "t", "/x", true}}}
+
 var sampleComplaint = complaint.Complaint{Step: complaint.Investigate, Mood: "angry", Wish: "refund", WishNote: "n", Level: 2, LevelAt: time.Unix(1, 0), Severity: "high", Answer: "rejected", Round: 2}
 
 var panelPage = ui.NewPage[panelView](files, "panel.html").Sample(
-	panelView{Number: "T1", C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}, {complaint.Review, false, false}}, N: 2, All: 8, Level: "n", Missing: "m", Review: true, CanDo: true, CanRise: true, Form: &web.Form{}, Moods: []ui.Option{{Value: "calm", Label: "c"}}},
+	panelView{Number: "T1", C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}, {complaint.Review, false, false}}, N: 2, All: 8, Level: "n", Missing: "m", Review: true, Along: &samplePath, CanDo: true, CanRise: true, Form: &web.Form{}, Moods: []ui.Option{{Value: "calm", Label: "c"}}},
 	panelView{C: complaint.Complaint{Level: 1}})
 
 // Panel is what stands beside a complaint.
-func Panel(s *complaint.Service, o *org.Service) func(r *web.Request, t ticket.Ticket) (template.HTML, error) {
+func Panel(s *complaint.Service, o *org.Service, paths Paths) func(r *web.Request, t ticket.Ticket) (template.HTML, error) {
 	return func(r *web.Request, t ticket.Ticket) (template.HTML, error) {
 		if !complaint.Is(&t) {
 			return "", nil
@@ -153,6 +176,11 @@ func Panel(s *complaint.Service, o *org.Service) func(r *web.Request, t ticket.T
 		}
 		if v.Review, err = s.ReviewFirst(r.Context(), t); err != nil {
 			return "", err
+		}
+		if p, ok, err := paths(r, t); err != nil {
+			return "", err
+		} else if ok && t.State.Open() {
+			v.Along = &p
 		}
 		v.CanDo = r.Actor.Can(complaint.PermRecord) && t.State != ticket.Cancelled && t.State != ticket.Closed
 		v.CanRise = v.CanDo && t.State.Open() && c.Level < complaint.LevelManagement
@@ -257,6 +285,7 @@ type stepView struct {
 	Form     *web.Form // nil: closed
 	Amends   int64
 	Blocked  string // the step that has to come before
+	Asked    string // the stage of its process that asks for it
 }
 
 type showView struct {
@@ -268,6 +297,7 @@ type showView struct {
 	Upgrades []recordView
 	Missing  string
 	Review   bool
+	Along    *Path
 	CanRise  bool
 	CanDo    bool
 	Ratings  []ticket.Rating
@@ -277,10 +307,10 @@ type showView struct {
 var (
 	sampleRecord = recordView{ID: 1, By: "b", At: time.Unix(1, 0), Auto: true, Reason: "r", Round: 1, Facts: []ui.Fact{{Label: "l", Text: "t"}}, Title: "t"}
 	showPage     = ui.NewPage[showView](files, "show.html", "record.html").Sample(
-		showView{T: ticket.Ticket{Number: "T1", Title: "t"}, C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}}, Level: "n", Missing: "m", Review: true, CanRise: true, CanDo: true,
+		showView{T: ticket.Ticket{Number: "T1", Title: "t"}, C: sampleComplaint, Marks: []mark{{complaint.Receive, true, false}, {complaint.Calm, false, true}}, Level: "n", Missing: "m", Review: true, Along: &samplePath, CanRise: true, CanDo: true,
 			Upgrades: []recordView{sampleRecord}, Ratings: []ticket.Rating{{Round: 1, Stars: 2, Attitude: 4, Speed: 3, Handling: 2, Comment: "c"}}, Problems: &web.Form{},
 			Steps: []stepView{{Step: complaint.Receive, N: 1, State: "done", Records: []recordView{sampleRecord}, Earlier: []recordView{sampleRecord}}, {Step: complaint.Calm, N: 2, State: "due", Form: &web.Form{}, Controls: []ui.Control{{Name: "calm.said", Label: "l", Kind: "area"}, {Name: "calm.at", Label: "l", Kind: "datetime"}}},
-				{Step: complaint.Review, N: 8, State: "locked", Blocked: "b"}, {Step: complaint.Track, State: "again", Form: &web.Form{}}, {Step: complaint.Calm, N: 2, State: "done", Form: &web.Form{}, Amends: 3}}})
+				{Step: complaint.Review, N: 8, State: "locked", Blocked: "b", Asked: "s"}, {Step: complaint.Track, State: "again", Form: &web.Form{}}, {Step: complaint.Calm, N: 2, State: "done", Form: &web.Form{}, Amends: 3}}})
 )
 
 func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
@@ -317,10 +347,18 @@ func (p *pages) view(r *web.Request, amend int64, failed complaint.Step, f *web.
 	if v.Ratings, err = ticket.Ratings(ctx, p.tickets.DB().Read(), t.ID); err != nil {
 		return t, v, err
 	}
+	if along, ok, err := p.paths(r, t); err != nil {
+		return t, v, err
+	} else if ok && t.State.Open() {
+		v.Along = &along
+	}
 	for i, s := range complaint.Forms {
 		x := stepView{Step: s, N: i + 1}
 		if s == complaint.Track {
 			x.N = 0
+		}
+		if v.Along != nil {
+			x.Asked = v.Along.Asks[s]
 		}
 		x.Records, x.Earlier = recordsOf(r, c, s)
 		may := live && (t.State != ticket.Closed || s == complaint.Review)

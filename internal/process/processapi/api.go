@@ -4,6 +4,7 @@ package processapi
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,6 +50,17 @@ func Routes(a *api.API, run *action.Runner, processes *process.Service, tickets 
 		Summary: "List processes", Description: "All of them, those in force first. Without their stages, see get-process."}, s.list)
 	api.Handle(a, api.Op{ID: "get-process", Method: "GET", Path: "/processes/{id}", Tag: tag, Perm: process.Perm, Scope: read, Errors: []int{404},
 		Summary: "Get a process", Description: "The draft with what is wrong with it, and the published versions, the newest first. A published version never changes."}, s.get)
+	api.Handle(a, api.Op{ID: "create-process", Method: "POST", Path: "/processes", Tag: tag, Perm: process.Perm, Scope: write, Status: 201, Errors: []int{409},
+		Example: `{"name":"投诉处理","type":"complaint","draft":{"start":"s1","stages":[{"code":"s1","name":"受理","department":"客服部","limit_minutes":120,"required":["complaint.receive"]},{"code":"s2","name":"答复","final":true}],"steps":[{"code":"m1","from":"s1","to":"s2","name":"转答复","who":["assignee","supervisor"]}]}}`,
+		Summary: "Create a process", Description: "With a draft, the draft of another process, or empty. It is in force when it has been published."}, s.create)
+	api.Handle(a, api.Op{ID: "replace-process", Method: "PUT", Path: "/processes/{id}", Tag: tag, Perm: process.Perm, Scope: write, Errors: []int{404, 409},
+		Example: `{"name":"投诉处理","type":"complaint","version":7}`,
+		Summary: "Change a process", Description: "What it is called and for, at once; and its draft, when the body has one, for the next publication. Codes of stages and steps are kept: tickets under way stand in them."}, s.replace)
+	api.Handle(a, api.Op{ID: "operate-process", Method: "PUT", Path: "/processes/{id}/operation", Tag: tag, Perm: process.Perm, Scope: write, Errors: []int{404, 409},
+		Example: `{"live":false}`,
+		Summary: "Put a process in or out of force", Description: "Tickets registered from then on follow its newest version, or none; those under way go on."}, s.operate)
+	api.Handle(a, api.Op{ID: "delete-process", Method: "DELETE", Path: "/processes/{id}", Tag: tag, Perm: process.Perm, Scope: write, Status: 204, Errors: []int{404, 409},
+		Summary: "Delete a process", Description: "Only one that was never published; others are put out of force."}, s.remove)
 	api.Handle(a, api.Op{ID: "publish-process", Method: "POST", Path: "/processes/{id}/publication", Tag: tag, Perm: process.Perm, Scope: write, Errors: []int{404, 409},
 		Example: `{"note":"增加主管审核","version":7}`,
 		Summary: "Publish a process", Description: "The draft becomes the newest version and is put in force: tickets registered from then on follow it, those under way keep theirs. A draft with problems, or one that says nothing new, is a 409."}, s.publish)
@@ -90,7 +102,7 @@ type Stage struct {
 	Hint       string   `json:"hint,omitempty" doc:"What is to be done here"`
 	Department string   `json:"department,omitempty" doc:"Absent: whoever has the ticket"`
 	Minutes    int      `json:"limit_minutes,omitempty" doc:"Absent: no limit"`
-	Required   []string `json:"required,omitempty" doc:"solution, cause, corrective, delay_reason, class, category, record, reply, attachment, or fields.<code>"`
+	Required   []string `json:"required,omitempty" doc:"solution, cause, corrective, delay_reason, class, category, record, reply, attachment, fields.<code>, and in processes of complaints complaint.<step>"`
 	States     []string `json:"states"`
 	Verbs      []string `json:"verbs" doc:"Of decline, reassign, request_help and cancel, those allowed"`
 	Final      bool     `json:"final" doc:"Whether confirmation may be asked for"`
@@ -142,8 +154,9 @@ type List struct {
 type (
 	listOutput struct{ Body List }
 	fullOutput struct {
-		ETag string `header:"ETag"`
-		Body Full
+		ETag     string `header:"ETag"`
+		Replayed string `header:"Idempotent-Replayed"`
+		Body     Full
 	}
 	// Path names a process.
 	Path struct {
@@ -215,6 +228,179 @@ func (s *service) get(ctx context.Context, in *Path) (*fullOutput, error) {
 		out.Body.Running += v.Running
 	}
 	return out, err
+}
+
+// Draft is a definition as it is sent.
+type Draft struct {
+	Start  string       `json:"start" maxLength:"20" doc:"Code of the stage that new tickets enter"`
+	Again  string       `json:"again,omitempty" maxLength:"20" doc:"Code of the one a second handling begins with; left out: the start"`
+	Stages []DraftStage `json:"stages"`
+	Steps  []DraftStep  `json:"steps,omitempty"`
+}
+
+// DraftStage is a stage as it is sent.
+type DraftStage struct {
+	Code       string   `json:"code" maxLength:"20" doc:"Letters, digits and _; it never changes"`
+	Name       string   `json:"name" maxLength:"20"`
+	NameEn     string   `json:"name_en,omitempty" maxLength:"40"`
+	Hint       string   `json:"hint,omitempty" maxLength:"200" doc:"What is to be done here"`
+	Department string   `json:"department,omitempty" doc:"Its name; left out: whoever has the ticket"`
+	Minutes    int      `json:"limit_minutes,omitempty" doc:"Left out: no limit"`
+	Required   []string `json:"required,omitempty" doc:"solution, cause, corrective, delay_reason, class, category, record, reply, attachment, fields.<code>, and in processes of complaints complaint.<step>"`
+	States     []string `json:"states,omitempty" doc:"Of pending, in_progress and waiting_customer; left out: all"`
+	Verbs      []string `json:"verbs,omitempty" doc:"Of decline, reassign, request_help and cancel, those allowed; left out: all, empty: none"`
+	Final      bool     `json:"final,omitempty" doc:"Whether confirmation may be asked for"`
+}
+
+// DraftStep is a step as it is sent.
+type DraftStep struct {
+	Code   string   `json:"code" maxLength:"20"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Name   string   `json:"name" maxLength:"20"`
+	NameEn string   `json:"name_en,omitempty" maxLength:"40"`
+	Who    []string `json:"who" doc:"assignee, supervisor, department"`
+	Reason bool     `json:"reason,omitempty" doc:"Whether it asks for a reason"`
+	Free   bool     `json:"free,omitempty" doc:"Whether it is taken without what the stage requires: a way back"`
+}
+
+// Purpose is what a process is called and for.
+type Purpose struct {
+	Name     string `json:"name" maxLength:"40"`
+	NameEn   string `json:"name_en,omitempty" maxLength:"60"`
+	Type     string `json:"type" enum:"consultation,complaint,after_sales,other" doc:"Of the tickets it is for"`
+	Class    string `json:"class,omitempty"`
+	Category int64  `json:"category_id,omitempty"`
+	Draft    *Draft `json:"draft,omitempty"`
+}
+
+// New is what a process is made of.
+type New struct {
+	Purpose
+	CopyOf int64 `json:"copy_of,omitempty" doc:"Process whose draft it begins with, when none is sent"`
+}
+
+// Changed is a process as it is to be.
+type Changed struct {
+	Purpose
+	Version int64 `json:"version,omitempty" doc:"The process's when it was read; left out: whatever it is now"`
+}
+
+// draft reads a definition; a stage that says nothing of states and verbs allows
+// all, as in the form.
+func (s *service) draft(ctx context.Context, in *Draft) (*process.Definition, error) {
+	if in == nil {
+		return nil, nil
+	}
+	d := &process.Definition{Start: in.Start, Again: in.Again}
+	for i, x := range in.Stages {
+		at := "draft.stages." + strconv.Itoa(i)
+		st := process.NewStage()
+		st.Code, st.Name, st.NameEn, st.Hint, st.Minutes, st.Required, st.Final = x.Code, x.Name, x.NameEn, x.Hint, x.Minutes, x.Required, x.Final
+		var err error
+		if st.Department, err = s.people.DepartmentID(ctx, at+".department", x.Department); err != nil {
+			return nil, err
+		}
+		if x.States != nil {
+			if st.States, err = among(process.Dwellings, x.States, at+".states"); err != nil {
+				return nil, err
+			}
+		}
+		if x.Verbs != nil {
+			if st.Verbs, err = among(process.Narrowable, x.Verbs, at+".verbs"); err != nil {
+				return nil, err
+			}
+		}
+		d.Stages = append(d.Stages, st)
+	}
+	for i, x := range in.Steps {
+		who, err := among(process.Parties, x.Who, "draft.steps."+strconv.Itoa(i)+".who")
+		if err != nil {
+			return nil, err
+		}
+		d.Moves = append(d.Moves, process.Move{Code: x.Code, From: x.From, To: x.To, Name: x.Name, NameEn: x.NameEn, Who: who, Reason: x.Reason, Free: x.Free})
+	}
+	return d, nil
+}
+
+// among turns texts into codes, of all there are.
+func among[C ~string](all []C, in []string, field string) ([]C, error) {
+	out := make([]C, 0, len(in))
+	for _, x := range in {
+		if !slices.Contains(all, C(x)) {
+			return nil, fault.Invalidf("process.invalid").Field(field, "ticket.need_choice")
+		}
+		out = append(out, C(x))
+	}
+	return out, nil
+}
+
+type createInput struct {
+	api.Idempotency
+	Body api.JSON[New]
+}
+
+func (s *service) create(ctx context.Context, in *createInput) (*fullOutput, error) {
+	b := in.Body.Value()
+	if err := api.Actor(ctx).Check(process.Perm); err != nil {
+		return nil, err
+	}
+	d, err := s.draft(ctx, b.Draft)
+	if err != nil {
+		return nil, err
+	}
+	made, replayed, err := api.Once(ctx, s.run, in.Key, "process.create", b, func(ctx context.Context, a *action.Action) (int64, error) {
+		p, err := s.processes.CreateIn(ctx, a, process.Fresh{Name: b.Name, NameEn: b.NameEn, Type: b.Type, Class: b.Class, CategoryID: b.Category, CopyOf: b.CopyOf, Draft: d})
+		return p.ID, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.get(ctx, &Path{made})
+	if out != nil {
+		out.Replayed = replayed
+	}
+	return out, err
+}
+
+type replaceInput struct {
+	Path
+	Body api.JSON[Changed]
+}
+
+func (s *service) replace(ctx context.Context, in *replaceInput) (*fullOutput, error) {
+	b := in.Body.Value()
+	d, err := s.draft(ctx, b.Draft)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.processes.Replace(ctx, api.Actor(ctx), in.ID, b.Version, process.Purpose{Name: b.Name, NameEn: b.NameEn, Type: b.Type, Class: b.Class, CategoryID: b.Category}, d); err != nil {
+		return nil, err
+	}
+	return s.get(ctx, &in.Path)
+}
+
+// Operation says whether a process is in force.
+type Operation struct {
+	Live    bool  `json:"live"`
+	Version int64 `json:"version,omitempty" doc:"The process's when it was read; left out: whatever it is now"`
+}
+
+type operateInput struct {
+	Path
+	Body api.JSON[Operation]
+}
+
+func (s *service) operate(ctx context.Context, in *operateInput) (*fullOutput, error) {
+	b := in.Body.Value()
+	if err := s.processes.SetLive(ctx, api.Actor(ctx), in.ID, b.Version, b.Live); err != nil {
+		return nil, err
+	}
+	return s.get(ctx, &in.Path)
+}
+
+func (s *service) remove(ctx context.Context, in *Path) (*struct{}, error) {
+	return nil, s.processes.Delete(ctx, api.Actor(ctx), in.ID, 0)
 }
 
 // Publication puts a draft in force.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bihuan/internal/complaint"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
 	"bihuan/internal/i18n"
@@ -74,12 +75,12 @@ type (
 		Guide       []string
 	}
 	stageView struct {
-		P                                           process.Process
-		Form                                        *web.Form
-		Code, Name                                  string
-		Departments, Units, Required, States, Verbs []ui.Option
-		Moves                                       []moveRow
-		Drawing                                     template.HTML
+		P                                                    process.Process
+		Form                                                 *web.Form
+		Code, Name                                           string
+		Departments, Units, Records, Required, States, Verbs []ui.Option
+		Moves                                                []moveRow
+		Drawing                                              template.HTML
 	}
 	stepView struct {
 		P               process.Process
@@ -115,7 +116,7 @@ var (
 		showView{purpose: purpose{Form: &web.Form{}}, P: sampleProcess, Changed: true, Drawing: "<svg></svg>", Stages: []stageRow{{Code: "s1", Label: "x", Department: "x", Limit: "x", Required: "x", Start: true, Again: true, Final: true, Moves: []moveRow{sampleMove}}}, Problems: []problem{{"x", "/x", true}, {"y", "", false}}},
 		showView{purpose: purpose{Form: &web.Form{}}, Blocked: true, Guide: guide},
 		showView{purpose: purpose{Form: &web.Form{}}, P: process.Process{Latest: 1}})
-	stagePage = ui.NewPage[stageView](files, "stage.html").Sample(stageView{Form: &web.Form{}, Code: "s1", Name: "x", Drawing: "<svg></svg>", Moves: []moveRow{sampleMove}}, stageView{Form: &web.Form{}})
+	stagePage = ui.NewPage[stageView](files, "stage.html").Sample(stageView{Form: &web.Form{}, Records: []ui.Option{{Value: "complaint.calm", Label: "x"}}, Code: "s1", Name: "x", Drawing: "<svg></svg>", Moves: []moveRow{sampleMove}}, stageView{Form: &web.Form{}})
 	stepPage  = ui.NewPage[stepView](files, "step.html").Sample(stepView{Form: &web.Form{}, Code: "m1", Name: "x", Drawing: "<svg></svg>"}, stepView{Form: &web.Form{}})
 	versPage  = ui.NewPage[versionsView](files, "versions.html").Sample(versionsView{P: sampleProcess, Rows: []process.Version{{Number: 1, Note: "x", Running: 1, PublishedByName: "x"}}})
 	verPage   = ui.NewPage[versionView](files, "version.html").Sample(versionView{Title: "x", V: process.Version{Number: 2, Note: "x"}, Against: 1, Restorable: true, Diff: []diffLine{{"x", "a", "b"}}}, versionView{Against: 1}, versionView{})
@@ -517,6 +518,11 @@ func (p *pages) stageView(r *web.Request, x process.Process, code string, f *web
 	if err != nil {
 		return v, err
 	}
+	if x.Type == "complaint" {
+		for _, q := range process.Records {
+			v.Records = append(v.Records, ui.Option{Value: q, Label: r.T(complaint.Step(strings.TrimPrefix(q, "complaint.")).Words())})
+		}
+	}
 	for _, q := range process.Requirements {
 		v.Required = append(v.Required, ui.Option{Value: q, Label: words.Requirement(q)})
 	}
@@ -530,7 +536,7 @@ func (p *pages) stageView(r *web.Request, x process.Process, code string, f *web
 		}
 	}
 	for _, q := range s.Required { // gone since: still to be seen and taken away
-		if !slices.ContainsFunc(v.Required, func(o ui.Option) bool { return o.Value == q }) {
+		if !slices.ContainsFunc(append(slices.Clone(v.Records), v.Required...), func(o ui.Option) bool { return o.Value == q }) {
 			v.Required = append(v.Required, ui.Option{Value: q, Label: r.T("process.require.gone", strings.TrimPrefix(q, field.Prefix))})
 		}
 	}

@@ -54,7 +54,7 @@ type (
 		Texts                          []string // of the ticket's own fields
 		Classes, Categories            []ui.Option
 		Fields                         []ui.Control
-		Elsewhere                      []string // missing, and not to be filled in here
+		Elsewhere                      []lack // missing, and not to be filled in here
 	}
 )
 
@@ -64,7 +64,7 @@ var (
 			Offers: []offer{{"x", "y", "/x", "", true}, {"x", "y", "/x", "", false}, {"x", "y", "", "z", false}}, Way: []past{{"x", "done", "y", "z", 2, time.Unix(1.79e9, 0)}, {"x", "current", "", "", 0, time.Unix(1.79e9, 0)}}},
 		panelView{Rests: true, Stages: []stop{{"y", "current"}}})
 	movePage = ui.NewPage[moveView](files, "move.html").Sample(
-		moveView{Form: &web.Form{}, Dialog: true, Reason: true, Department: "x", Limit: "x", Texts: []string{"solution", "cause", "corrective", "delay_reason"}, Classes: []ui.Option{{Value: "x", Label: "x"}}, Categories: []ui.Option{{Value: "1", Label: "x"}}, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "date"}}, Elsewhere: []string{"x"}},
+		moveView{Form: &web.Form{}, Dialog: true, Reason: true, Department: "x", Limit: "x", Texts: []string{"solution", "cause", "corrective", "delay_reason"}, Classes: []ui.Option{{Value: "x", Label: "x"}}, Categories: []ui.Option{{Value: "1", Label: "x"}}, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "date"}}, Elsewhere: []lack{{"x", "/x", false}, {"y", "", false}}},
 		moveView{Form: &web.Form{}, Quit: true})
 )
 
@@ -126,6 +126,9 @@ func Panel(s *process.Service) func(r *web.Request, t ticket.Ticket) (template.H
 // where is where something missing is filled in: the form of the next step, or
 // the place to write.
 func where(t ticket.Ticket, requirement string, offers []process.Offer) (href string, dialog bool) {
+	if step, ok := strings.CutPrefix(requirement, "complaint."); ok {
+		return "/tickets/" + t.Number + "/complaint#s-" + step, false
+	}
 	switch requirement {
 	case "record", "reply", "attachment":
 		return "#composer", false
@@ -270,8 +273,14 @@ func (p *pages) moveView(r *web.Request, t ticket.Ticket, st process.Standing, o
 				return v, err
 			}
 		case "record", "reply", "attachment":
-			v.Elsewhere = append(v.Elsewhere, words.Requirement(m))
+			v.Elsewhere = append(v.Elsewhere, lack{Name: words.Requirement(m)})
 		default:
+			if strings.HasPrefix(m, "complaint.") {
+				l := lack{Name: words.Requirement(m)}
+				l.Href, _ = where(t, m, nil)
+				v.Elsewhere = append(v.Elsewhere, l)
+				continue
+			}
 			wanted = append(wanted, m)
 		}
 	}
