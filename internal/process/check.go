@@ -54,10 +54,12 @@ func (d *Definition) Check(k Known) (out []Problem) {
 		bad("no_final", "", "")
 	}
 	var reached, ends []bool
-	if g.start >= 0 {
+	if loose := len(d.Stages) > 1 && len(d.Moves) == 0; loose {
+		bad("no_moves", "", "") // one thing to do, not two for each stage
+	} else if g.start >= 0 {
 		reached = g.reach([]int{g.start}, false)
 	}
-	if len(finals) > 0 {
+	if len(finals) > 0 && (len(d.Stages) == 1 || len(d.Moves) > 0) {
 		ends = g.reach(finals, true)
 	}
 	for i, s := range d.Stages {

@@ -601,6 +601,34 @@ func (s *Service) SaveMove(ctx context.Context, actor authz.Actor, id, version i
 	})
 }
 
+// Chain leads from each stage that may not be the end, and that nothing leads out
+// of, to the one behind it in the list: what a first draft mostly needs.
+func (s *Service) Chain(ctx context.Context, actor authz.Actor, id, version int64) (Process, error) {
+	return s.edit(ctx, actor, "process.chain", id, version, func(_ context.Context, _ *action.Action, p *Process) error {
+		d := &p.Draft
+		for i, st := range d.Stages {
+			if st.Final || i+1 == len(d.Stages) || len(d.From(st.Code)) > 0 {
+				continue
+			}
+			to := d.Stages[i+1]
+			m := Move{Code: "mv" + strconv.FormatInt(p.Version, 10) + "_" + strconv.Itoa(i+1), From: st.Code, To: to.Code, Name: cut(i18n.T(i18n.ZhCN, "process.chain.name", to.Name), maxName), Who: []Party{Assignee, Supervisor}}
+			if to.NameEn != "" {
+				m.NameEn = cut(i18n.T(i18n.En, "process.chain.name", to.NameEn), 2*maxName)
+			}
+			d.Moves = append(d.Moves, m)
+		}
+		return nil
+	})
+}
+
+// cut returns the first n characters of s.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
+}
+
 // RemoveMove removes a step.
 func (s *Service) RemoveMove(ctx context.Context, actor authz.Actor, id, version int64, code string) (Process, error) {
 	return s.edit(ctx, actor, "process.remove_move", id, version, func(_ context.Context, _ *action.Action, p *Process) error {

@@ -613,6 +613,7 @@ func TestCheck(t *testing.T) {
 		{"no start", func(d *Definition) { d.Start = "" }, "!no_start"},
 		{"no end", func(d *Definition) { d.Stages[1].Final = false }, "!no_final"},
 		{"out of reach", func(d *Definition) { d.Stages = append(d.Stages, stage("c", "丙", "", "", 0, 0).final()) }, "!unreachable"},
+		{"nothing connected", func(d *Definition) { d.Moves = nil }, "!no_moves"},
 		{"dead end", func(d *Definition) {
 			d.Stages = append(d.Stages, stage("c", "丙", "", "", 0, 0))
 			d.Moves = append(d.Moves, step("n", "a", "c", "入", ""))
@@ -932,5 +933,31 @@ func TestDepartmentInUse(t *testing.T) {
 		}
 		h.OK(h.P.SetLive(h.Ctx, h.As("guanli"), p.ID, 0, false))
 		h.OK(h.Org.DeactivateDepartment(h.Ctx, h.As("guanli"), id, dep.Version))
+	})
+}
+
+// Stages that nothing leads out of are connected in their order; what leads
+// somewhere already, and the end, is left alone.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *house) {
+		admin := h.As("guanli")
+		d := Definition{Start: "a", Stages: []Stage{stage("a", "甲", "A", "", 0, 0), stage("b", "乙", "B", "", 0, 0), stage("c", strings.Repeat("丙", 20), "", "", 0, 0), stage("e", "丁", "", "", 0, 0).final()},
+			Moves: []Move{step("m", "b", "e", "直接办结", "")}}
+		p, err := h.P.Create(h.Ctx, admin, Fresh{Name: "链", Type: "complaint", Draft: &d})
+		h.OK(err)
+		p, err = h.P.Chain(h.Ctx, admin, p.ID, p.Version)
+		h.OK(err)
+		var got []string
+		for _, m := range p.Draft.Moves {
+			got = append(got, m.From+m.To+m.Name)
+		}
+		if want := []string{"be直接办结", "ab转乙", "ce转丁"}; !slices.Equal(got, want) {
+			t.Errorf("connected %v, want %v", got, want)
+		}
+		before := p.Version
+		if p, err = h.P.Chain(h.Ctx, admin, p.ID, 0); err != nil || p.Version != before {
+			t.Errorf("a second time: %d, %v", p.Version, err)
+		}
 	})
 }

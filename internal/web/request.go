@@ -198,6 +198,9 @@ type Flash struct {
 func (r *Request) Flash(w http.ResponseWriter, tone, key string, args ...any) {
 	f := Flash{Tone: tone, Key: key}
 	for _, a := range args {
+		if k, ok := a.(i18n.Key); ok { // the next page does not know that it is one
+			a = r.T(string(k))
+		}
 		f.Args = append(f.Args, fmt.Sprint(a))
 	}
 	b, _ := json.Marshal(f)

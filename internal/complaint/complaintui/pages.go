@@ -55,6 +55,11 @@ type Way struct {
 	Back           bool
 }
 
+// unasked leaves of steps those no stage asks for.
+func (p Path) unasked(steps []complaint.Step) []complaint.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s complaint.Step) bool { return p.Asks[s] != "" })
+}
+
 // Paths returns the process of a complaint; ok is false when it follows none.
 type Paths func(r *web.Request, t ticket.Ticket) (p Path, ok bool, err error)
 
@@ -181,6 +186,9 @@ func Panel(s *complaint.Service, o *org.Service, paths Paths) func(r *web.Reques
 			return "", err
 		} else if ok && t.State.Open() {
 			v.Along = &p
+			if v.Missing != "" {
+				v.Missing = complaint.Names(r.Lang, p.unasked(c.Missing(st.Required)))
+			}
 		}
 		v.CanDo = r.Actor.Can(complaint.PermRecord) && t.State != ticket.Cancelled && t.State != ticket.Closed
 		v.CanRise = v.CanDo && t.State.Open() && c.Level < complaint.LevelManagement
@@ -351,6 +359,9 @@ func (p *pages) view(r *web.Request, amend int64, failed complaint.Step, f *web.
 		return t, v, err
 	} else if ok && t.State.Open() {
 		v.Along = &along
+		if v.Missing != "" {
+			v.Missing = complaint.Names(r.Lang, along.unasked(c.Missing(st.Required)))
+		}
 	}
 	for i, s := range complaint.Forms {
 		x := stepView{Step: s, N: i + 1}
@@ -572,6 +583,12 @@ func (p *pages) record(w http.ResponseWriter, r *web.Request) error {
 		return showPage.Invalid(w, r, err, f, sheet(r, t, r.T("complaint.page")), v)
 	}
 	r.Flash(w, "green", "complaint.recorded", i18n.Key(in.Step.Words()))
+	// Was that the last the stage asked for, he sees where it goes on.
+	if along, ok, err := p.paths(r, t); err != nil {
+		return err
+	} else if ok && in.Amends == 0 && len(along.Asks) > 0 && len(along.Due) == 0 && len(along.Ways) > 0 {
+		return r.SeeOther(w, "/tickets/%s/complaint#along", t.Number)
+	}
 	return r.SeeOther(w, "/tickets/%s/complaint#s-%s", t.Number, in.Step)
 }
 

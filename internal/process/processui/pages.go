@@ -64,6 +64,7 @@ type (
 	}
 	showView struct {
 		purpose
+		Loose       bool // no stage is connected yet
 		P           process.Process
 		For         string
 		Changed     bool
@@ -114,7 +115,7 @@ var (
 	newPage       = ui.NewPage[newView](files, "new.html").Sample(newView{purpose: purpose{Form: &web.Form{}}, Examples: []example{sampleExample}})
 	showPage      = ui.NewPage[showView](files, "show.html", "new.html").Sample(
 		showView{purpose: purpose{Form: &web.Form{}}, P: sampleProcess, Changed: true, Drawing: "<svg></svg>", Stages: []stageRow{{Code: "s1", Label: "x", Department: "x", Limit: "x", Required: "x", Start: true, Again: true, Final: true, Moves: []moveRow{sampleMove}}}, Problems: []problem{{"x", "/x", true}, {"y", "", false}}},
-		showView{purpose: purpose{Form: &web.Form{}}, Blocked: true, Guide: guide},
+		showView{purpose: purpose{Form: &web.Form{}}, Loose: true, Stages: []stageRow{{Code: "s1", Label: "x"}}, Blocked: true, Guide: guide},
 		showView{purpose: purpose{Form: &web.Form{}}, P: process.Process{Latest: 1}})
 	stagePage = ui.NewPage[stageView](files, "stage.html").Sample(stageView{Form: &web.Form{}, Records: []ui.Option{{Value: "complaint.calm", Label: "x"}}, Code: "s1", Name: "x", Drawing: "<svg></svg>", Moves: []moveRow{sampleMove}}, stageView{Form: &web.Form{}})
 	stepPage  = ui.NewPage[stepView](files, "step.html").Sample(stepView{Form: &web.Form{}, Code: "m1", Name: "x", Drawing: "<svg></svg>"}, stepView{Form: &web.Form{}})
@@ -150,6 +151,7 @@ func Routes(rt *web.Router, s *process.Service, t *ticket.Service, o *org.Servic
 	rt.Handle("POST /admin/processes/{id}/stages/{code}/position", process.Perm, p.shiftStage)
 	rt.Handle("GET  /admin/processes/{id}/moves/new", process.Perm, p.showStep)
 	rt.Handle("POST /admin/processes/{id}/moves", process.Perm, p.saveStep)
+	rt.Handle("POST /admin/processes/{id}/sequence", process.Perm, p.chain)
 	rt.Handle("GET  /admin/processes/{id}/moves/{code}", process.Perm, p.showStep)
 	rt.Handle("POST /admin/processes/{id}/moves/{code}", process.Perm, p.saveStep)
 	rt.Handle("POST /admin/processes/{id}/moves/{code}/removal", process.Perm, p.removeStep)
@@ -333,7 +335,7 @@ func (p *pages) showView(r *web.Request, x process.Process, f *web.Form) (v show
 	if v.purpose, err = p.purpose(r, f); err != nil {
 		return v, err
 	}
-	v.For = of(r, x, v.Categories)
+	v.For, v.Loose = of(r, x, v.Categories), len(x.Draft.Stages) > 1 && len(x.Draft.Moves) == 0
 	if v.Changed, err = p.s.Unpublished(ctx, x); err != nil {
 		return v, err
 	}
@@ -463,6 +465,16 @@ func (p *pages) remove(w http.ResponseWriter, r *web.Request) error {
 	}
 	r.Flash(w, "green", "process.deleted", x.Name)
 	return r.SeeOther(w, "/admin/processes")
+}
+
+// chain connects the stages in their order.
+func (p *pages) chain(w http.ResponseWriter, r *web.Request) error {
+	x, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	_, err = p.s.Chain(r.Context(), r.Actor, x.ID, r.Input().Int64("version"))
+	return p.changed(w, r, x, err, "")
 }
 
 func (p *pages) publish(w http.ResponseWriter, r *web.Request) error {
