@@ -139,7 +139,7 @@ func TestAComplaintAndItsProcess(t *testing.T) {
 		agent.send(`main form[action$="/upgrade"]`)
 		boss := b.person(h, base, authz.RoleSupervisor)
 		boss.open("/desk")
-		boss.sees("检测仪到货即故障")
+		boss.sees("检测仪到货即故障", "升级 1 级")
 		boss.keep("desk")
 		tk, err := h.Tickets.ByNumber(ctx, ticket.View(h.Actor(authz.RoleAdmin)), number)
 		must(err)

@@ -320,7 +320,7 @@ func TestUpgrade(t *testing.T) {
 			c, err := h.c.Upgrade(h.Ctx, h.As("kefu"), tk.ID, 0, "客户要求上级处理")
 			h.OK(err)
 			now, _ := h.get(tk)
-			if c.Level != step.level || c.LevelUser != h.User[step.who] || now.SupervisorID != h.User[step.who] {
+			if c.Level != step.level || c.LevelUser != h.User[step.who] || now.SupervisorID != h.User[step.who] || now.Escalation != step.level-1 {
 				t.Errorf("level %d of %d, desk of %d", c.Level, c.LevelUser, now.SupervisorID)
 			}
 			if got := h.Events(); got != "complaint.upgraded" {

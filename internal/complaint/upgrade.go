@@ -59,6 +59,7 @@ func (s *Service) Upgrade(ctx context.Context, actor authz.Actor, id int64, leve
 			c.Records = append(c.Records, r)
 			c.Level, c.LevelUser, c.LevelAt = level, user, a.Now
 			d.T.SupervisorID, d.T.ActivityAt = user, a.Now
+			d.T.Escalation = max(d.T.Escalation, level-LevelAgent) // among those his desk shows as escalated
 			d.Watch = []int64{user}
 			d.Fact.Args = []string{"@" + LevelWords(level), name}
 			d.Fact.Tell, d.Fact.Urgent = tell(user, d.T.AssigneeID), level == LevelManagement
