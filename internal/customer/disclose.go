@@ -28,8 +28,8 @@ var DisclosureFields = []string{"number", "name", "type", "uscc", "industry", "l
 // ClearFields are those of DisclosureFields that are sensitive.
 var ClearFields = []string{"address_clear", "phone_clear", "email_clear", "wechat_clear"}
 
-// maxDisclosed bounds one disclosure; whoever needs more has a contract to show.
-const maxDisclosed = 5000
+// MaxDisclosed bounds one disclosure; whoever needs more has a contract to show.
+const MaxDisclosed = 5000
 
 // CheckDisclosure reports what is wrong with the customers and fields somebody
 // wants to give to others: each customer must be covered by p for the actor.
@@ -37,8 +37,8 @@ func (s *Service) CheckDisclosure(ctx context.Context, a *action.Action, ids []i
 	f := fault.Invalidf("customer.disclosure.invalid")
 	if len(ids) == 0 {
 		f.Field("customers", "customer.disclosure.none")
-	} else if len(ids) > maxDisclosed {
-		f.Field("customers", "customer.disclosure.many", maxDisclosed)
+	} else if len(ids) > MaxDisclosed {
+		f.Field("customers", "customer.disclosure.many", MaxDisclosed)
 	}
 	if len(fields) == 0 {
 		f.Field("fields", "customer.disclosure.no_fields")

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bihuan/internal/clock"
@@ -73,7 +74,8 @@ type DB struct {
 	dialect Dialect
 	clock   clock.Clock
 	strict  bool
-	path    string // of the SQLite file
+	asked   atomic.Int64 // statements through Read; counted when strict only
+	path    string       // of the SQLite file
 	url     string
 
 	pg     *pgxpool.Pool // PostgreSQL only, as pgAnew
@@ -310,10 +312,14 @@ func (d *DB) Read() Querier {
 		q = pgPool{d.pg, d.pgAnew, d}
 	}
 	if d.strict {
-		return strictRead{q}
+		return strictRead{q, &d.asked}
 	}
 	return q
 }
+
+// Asked is how many statements were read so far through [DB.Read], for tests of
+// what a page costs: it counts only when Config.Strict is set.
+func (d *DB) Asked() int64 { return d.asked.Load() }
 
 // View runs fn with a querier whose statements all see the same moment.
 func (d *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
@@ -369,7 +375,10 @@ type inWrite struct{}
 func InWrite(ctx context.Context) bool { return ctx.Value(inWrite{}) != nil }
 
 // strictRead refuses to read beside the transaction under way.
-type strictRead struct{ q Querier }
+type strictRead struct {
+	q     Querier
+	asked *atomic.Int64
+}
 
 var errReadInWrite = errors.New("db: Read inside Write: use the transaction")
 
@@ -377,6 +386,7 @@ func (r strictRead) Query(ctx context.Context, q string, args ...any) (Rows, err
 	if InWrite(ctx) {
 		return nil, errReadInWrite
 	}
+	r.asked.Add(1)
 	return r.q.Query(ctx, q, args...)
 }
 
@@ -384,6 +394,7 @@ func (r strictRead) QueryRow(ctx context.Context, q string, args ...any) Row {
 	if InWrite(ctx) {
 		return badRow{errReadInWrite}
 	}
+	r.asked.Add(1)
 	return r.q.QueryRow(ctx, q, args...)
 }
 

@@ -450,3 +450,23 @@ func (v Value) words() string {
 	}
 	return v.Text(i18n.ZhCN)
 }
+
+// LabelOf is what a recorded change calls a field, in l: facts keep the Chinese
+// label. It is returned as it is when no field is called that any more.
+func (s *Service) LabelOf(ctx context.Context, l i18n.Lang, label string) string {
+	if l == i18n.ZhCN {
+		return label
+	}
+	o, err := s.current(ctx, s.db().Read())
+	if err != nil {
+		return label
+	}
+	for _, defs := range o.defs[i18n.ZhCN] {
+		for _, d := range defs {
+			if d.Label == label {
+				return d.LabelIn(l)
+			}
+		}
+	}
+	return label
+}

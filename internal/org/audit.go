@@ -54,6 +54,22 @@ func (r AuditRow) Note(l i18n.Lang) string {
 	return strings.Join(parts, "; ")
 }
 
+// NameFields lets a room above name the fields of the company's own, whose
+// changes the audit trail knows by their Chinese labels.
+func (s *Service) NameFields(f func(ctx context.Context, l i18n.Lang, label string) string) {
+	s.ownField = f
+}
+
+// FieldName is the name of a changed field in the reader's language, also of one
+// of the company's own.
+func (s *Service) FieldName(ctx context.Context, l i18n.Lang, field string) string {
+	name := FieldName(l, field)
+	if name == field && s.ownField != nil {
+		return s.ownField(ctx, l, field)
+	}
+	return name
+}
+
 // FieldName is the name of a changed field in the reader's language: the locale
 // key "audit.field.<field>", the permission or the customer's field of that name,
 // else the code.
@@ -239,7 +255,7 @@ func (s *Service) ExportAudit(ctx context.Context, actor authz.Actor, f event.Fi
 			}
 			for _, c := range changes {
 				line := []string{nonZero(r.Seq), r.Time.In(loc).Format("2006-01-02 15:04:05.000"), r.Sentence(l), r.Kind, r.ActorName, string(r.ActorKind), nonZero(r.ActorID),
-					r.Subject.Type, nonZero(r.Subject.ID), r.Name, FieldName(l, c.Field), FieldValue(l, c.Field, c.Old), FieldValue(l, c.Field, c.New), r.Reason, r.Note(l), r.IP, r.Session, r.UserAgent, fmt.Sprintf("%x", r.Hash)}
+					r.Subject.Type, nonZero(r.Subject.ID), r.Name, s.FieldName(ctx, l, c.Field), FieldValue(l, c.Field, c.Old), FieldValue(l, c.Field, c.New), r.Reason, r.Note(l), r.IP, r.Session, r.UserAgent, fmt.Sprintf("%x", r.Hash)}
 				for i := range line {
 					line[i] = guard(line[i])
 				}

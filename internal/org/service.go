@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
 	"bihuan/internal/web"
 )
 
@@ -49,6 +50,7 @@ type Service struct {
 	sessions Sessions
 	works    []Work
 	ties     []Tie
+	ownField func(ctx context.Context, l i18n.Lang, label string) string
 
 	snap    atomic.Pointer[snapshot]
 	loading sync.Mutex

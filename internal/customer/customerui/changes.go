@@ -53,7 +53,7 @@ func (p *pages) fillChanges(r *web.Request, v *showView) error {
 		case "tags":
 			x.changeView = changeView{Field: r.T("customer.tag"), Old: c.Old, New: c.New}
 		default:
-			x.changeView = changeView{Field: fieldLabel(r, c), Of: c.Of, Old: say(r, c.Change, c.Old), New: say(r, c.Change, c.New)}
+			x.changeView = changeView{Field: p.fieldLabel(r, c), Of: c.Of, Old: say(r, c.Change, c.Old), New: say(r, c.Change, c.New)}
 		}
 		v.Changes.Rows = append(v.Changes.Rows, x)
 	}
@@ -69,9 +69,9 @@ func (p *pages) fillChanges(r *web.Request, v *showView) error {
 
 // fieldLabel names the field of a change: one of the product's own, or of the
 // company's.
-func fieldLabel(r *web.Request, c customer.Change) string {
+func (p *pages) fieldLabel(r *web.Request, c customer.Change) string {
 	if key := "customer.field." + c.Field; i18n.Has(key) {
 		return r.T(key)
 	}
-	return c.Field // its own label
+	return p.Customers.Fields().LabelOf(r.Context(), r.Lang, c.Field)
 }

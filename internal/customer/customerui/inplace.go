@@ -3,9 +3,12 @@ package customerui
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
+	"bihuan/internal/field/fieldui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -17,6 +20,7 @@ type factView struct {
 	Field  string // in addresses: /customers/7/fields/uscc
 	Name   string // of the control
 	Label  string // locale key
+	Own    string // name of one of the company's own fields, instead of a key
 	Text   string // as shown; "" is empty
 	Href   string // where the value leads
 	Copy   bool   // worth copying
@@ -24,14 +28,18 @@ type factView struct {
 	Edit   bool
 
 	// While it is edited.
-	Form    *web.Form // nil: it is not
-	Control string    // text, choose, area, date, address
+	Form    *web.Form   // nil: it is not
+	Control string      // text, choose, area, date, address
+	Typed   *ui.Control // of the company's own fields
 	Options []ui.Option
 	Empty   string // locale key of the choice of nothing
 	Max     string // maxlength=…
 	Reason  bool   // why is asked
 	Twin    bool   // why there may be a second one is asked
 }
+
+// Slot is the id of its place on the page.
+func (f factView) Slot() string { return "fact-" + strings.ReplaceAll(f.Field, ".", "-") }
 
 // fields of the profile that are edited in place, as they stand on the page.
 // Company only ones are left out for persons.
@@ -105,15 +113,67 @@ func (p *pages) facts(r *web.Request, v showView) ([]factView, error) {
 	return out, nil
 }
 
+// ownFacts lists the company's own fields as they are, those that are empty too
+// for who may fill them in.
+func (p *pages) ownFacts(r *web.Request, v *showView) error {
+	own, _, err := p.fieldDefs(r)
+	if err != nil || len(own) == 0 {
+		return err
+	}
+	if v.C, err = p.Customers.WithFields(r.Context(), v.C); err != nil {
+		return err
+	}
+	for _, d := range own {
+		x := v.C.Fields[d.ID]
+		if !d.Applies(string(v.C.Type)) || x.Empty() && !v.CanEdit {
+			continue
+		}
+		f := factView{Home: v.Home(), Field: d.Name(), Name: d.Name(), Own: d.Label, Text: x.Text(r.Lang), Edit: v.CanEdit}
+		if d.Kind == field.Link {
+			f.Href = x.Str
+		}
+		v.Own = append(v.Own, f)
+	}
+	return nil
+}
+
+// editOwn opens one of the company's own fields.
+func (p *pages) editOwn(r *web.Request, v *showView, name string, f *web.Form) error {
+	own, _, err := p.fieldDefs(r)
+	if err != nil {
+		return err
+	}
+	for _, c := range fieldui.Inputs(r, own, "", string(v.C.Type), "", v.C.Fields) {
+		for i := range v.Own {
+			x := &v.Own[i]
+			if x.Field != name || c.Name != name || !x.Edit {
+				continue
+			}
+			if !f.Has("version") { // nothing was typed yet
+				fieldui.Fill(f, own, "", v.C.Fields)
+				f.Set("version", v.C.Version)
+			}
+			c.Bare = true
+			x.Form, x.Typed = f, &c
+			v.Open = *x
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "ui.error.not_found")
+}
+
 // edit opens one of facts with what the form holds.
-func (p *pages) edit(r *web.Request, v *showView, field string, f *web.Form) error {
+func (p *pages) edit(r *web.Request, v *showView, name string, f *web.Form) error {
+	if strings.HasPrefix(name, field.Prefix) {
+		return p.editOwn(r, v, name, f)
+	}
 	for i := range v.Facts {
 		x := &v.Facts[i]
-		if x.Field != field || !x.Edit {
+		if x.Field != name || !x.Edit {
 			continue
 		}
 		x.Form = f
-		switch field {
+		switch name {
 		case "industry":
 			x.Options, x.Empty = industries(r, false), "ui.form.choose"
 		case "level":
@@ -148,6 +208,9 @@ func (p *pages) field(r *web.Request, n int64) (showView, error) {
 	if err == nil {
 		v.Facts, err = p.facts(r, v)
 	}
+	if err == nil && strings.HasPrefix(r.PathValue("field"), field.Prefix) {
+		err = p.ownFacts(r, &v)
+	}
 	return v, err
 }
 
@@ -158,7 +221,7 @@ func (p *pages) showField(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	field := r.PathValue("field")
+	name := r.PathValue("field")
 	whole := !r.IsFragment()
 	var v showView
 	if whole {
@@ -169,7 +232,11 @@ func (p *pages) showField(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.edit(r, &v, field, stored(r, v.C)); err != nil {
+	f := stored(r, v.C)
+	if strings.HasPrefix(name, field.Prefix) {
+		f = r.Blank()
+	}
+	if err := p.edit(r, &v, name, f); err != nil {
 		return err
 	}
 	if whole {
@@ -187,19 +254,19 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	field := r.PathValue("field")
+	name := r.PathValue("field")
 	v, err := p.field(r, n)
 	if err != nil {
 		return err
 	}
 	f := r.Input()
-	if err := p.edit(r, &v, field, f); err != nil {
+	if err := p.edit(r, &v, name, f); err != nil {
 		return err
 	}
 	c := v.C
 	in := customer.InputOf(c)
 	in.DuplicateReason = f.String("duplicate_reason")
-	switch field {
+	switch name {
 	case "name":
 		in.Name = f.String("name")
 	case "uscc":
@@ -227,6 +294,10 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 		}
 	case "remark":
 		in.Remark = f.Text("remark")
+	default:
+		if in.Fields, err = p.typed(r, f, name); err != nil {
+			return err
+		}
 	}
 	version := f.Int64("version")
 	var saved customer.Customer
@@ -248,14 +319,14 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 			return showPage.InvalidFragment(w, r, err, f, "open", v)
 		}
 		return p.again(w, r, n, tabTimeline, err, f, func(v *showView) {
-			if err := p.edit(r, v, field, f); err == nil && dup != nil {
+			if err := p.edit(r, v, name, f); err == nil && dup != nil {
 				for i := range v.Facts {
-					v.Facts[i].Twin = v.Facts[i].Field == field
+					v.Facts[i].Twin = v.Facts[i].Field == name
 				}
 			}
 		})
 	}
-	if !r.IsFragment() || field == "level" { // a change of level may wait for consent: the whole page says so
+	if !r.IsFragment() || name == "level" { // a change of level may wait for consent: the whole page says so
 		if saved.Level != in.Level {
 			r.Flash(w, "amber", "customer.level.asked")
 		} else {
@@ -269,10 +340,21 @@ func (p *pages) saveField(w http.ResponseWriter, r *web.Request) error {
 	if err = p.side(r, &v); err != nil {
 		return err
 	}
-	for _, x := range v.Facts {
-		if x.Field == field {
+	for _, x := range append(v.Facts, v.Own...) {
+		if x.Field == name {
 			v.Open = x
 		}
 	}
 	return showPage.Fragment(w, r, "open", v, ui.Into("head", "#chead", "innerMorph"))
+}
+
+// typed is what was typed for one of the company's own fields.
+func (p *pages) typed(r *web.Request, f *web.Form, name string) (field.Input, error) {
+	own, _, err := p.fieldDefs(r)
+	for _, d := range own {
+		if d.Name() == name {
+			return fieldui.Read(f, []field.Def{d}, ""), err
+		}
+	}
+	return nil, err
 }

@@ -84,7 +84,7 @@ type showView struct {
 	Files      filesView
 	Changes    changesView
 	Inner      template.HTML // of the tabs that are pages of their own too
-	Own        []ui.Fact     // the fields of the company's own
+	Own        []factView    // the fields of the company's own
 	Panels     []template.HTML
 
 	CanEdit, CanReveal, CanTag, CanFollowUp, HasTickets bool
@@ -298,16 +298,8 @@ func (p *pages) side(r *web.Request, v *showView) error {
 	if v.Facts, err = p.facts(r, *v); err != nil {
 		return err
 	}
-	own, _, err := p.fieldDefs(r)
-	if err != nil {
+	if err := p.ownFacts(r, v); err != nil {
 		return err
-	}
-	if len(own) > 0 {
-		c, err := p.Customers.WithFields(ctx, v.C)
-		if err != nil {
-			return err
-		}
-		v.Own = fieldui.Facts(r.Lang, own, c.Fields)
 	}
 	if v.Contacts, err = p.contactViews(r, *v, v.C.Contacts[:min(len(v.C.Contacts), 1)]); err != nil {
 		return err
@@ -444,7 +436,7 @@ func (p *pages) fillTimeline(r *web.Request, v *showView) error {
 		return err
 	}
 	for _, i := range items {
-		l := line(r, i)
+		l := p.line(r, i)
 		if e := i.Entry; e != nil {
 			l.Corrects, l.CorrectedBy = e.CorrectsID, by[e.ID]
 			if l.CorrectedBy == 0 && v.CanFollowUp && e.TicketID == 0 && e.Kind == journal.FollowUp && e.Correctable(r.Actor) {
@@ -501,7 +493,7 @@ func (p *pages) fillTickets(r *web.Request, v *showView) error {
 }
 
 // line turns an item of the timeline into words.
-func line(r *web.Request, i customer.Item) lineView {
+func (p *pages) line(r *web.Request, i customer.Item) lineView {
 	if e := i.Entry; e != nil {
 		l := lineView{ID: "e" + id(e.ID), Who: e.AuthorName, Body: e.Body, At: i, Ticket: i.Ticket}
 		if e.AuthorKind == authz.Worker {
@@ -547,7 +539,7 @@ func line(r *web.Request, i customer.Item) lineView {
 			l.Reason = stageCause(r, e)
 		}
 		for _, c := range i.Changes() {
-			l.Facts = append(l.Facts, changeView{Field: fieldLabel(r, c), Of: c.Of, Old: say(r, c.Change, c.Old), New: say(r, c.Change, c.New)})
+			l.Facts = append(l.Facts, changeView{Field: p.fieldLabel(r, c), Of: c.Of, Old: say(r, c.Change, c.Old), New: say(r, c.Change, c.New)})
 		}
 	}
 	return l

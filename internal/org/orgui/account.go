@@ -289,7 +289,7 @@ func (p *pages) history(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Moments = moments(r, read(evs))
+	v.Moments = moments(r, p.org, read(evs))
 	base := "/account/history?"
 	if v.Mine {
 		base += "of=mine&"

@@ -74,7 +74,7 @@ func (p *pages) audit(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Moments = moments(r, rows)
+	v.Moments = moments(r, p.org, rows)
 	query := r.URL.Query()
 	query.Del("before")
 	if q.BeforeID != 0 {
@@ -101,7 +101,7 @@ func (p *pages) verifyAudit(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Moments = moments(r, rows)
+	v.Moments = moments(r, p.org, rows)
 	if len(rows) == historyPageSize {
 		v.Pager.Next = "/admin/audit?before=" + id(rows[len(rows)-1].ID)
 	}

@@ -231,7 +231,7 @@ type moment struct {
 
 type change struct{ Field, Old, New string }
 
-func moments(r *web.Request, rows []org.AuditRow) []moment {
+func moments(r *web.Request, o *org.Service, rows []org.AuditRow) []moment {
 	out := make([]moment, len(rows))
 	for i, e := range rows {
 		m := moment{ID: e.ID, At: e.Time, Kind: e.Kind, Text: e.Sentence(r.Lang), Actor: e.ActorName, Note: e.Note(r.Lang), Reason: e.Reason,
@@ -249,7 +249,7 @@ func moments(r *web.Request, rows []org.AuditRow) []moment {
 			m.Subject += " #" + id(e.Subject.ID)
 		}
 		for _, c := range e.Changes {
-			m.Changes = append(m.Changes, change{org.FieldName(r.Lang, c.Field), org.FieldValue(r.Lang, c.Field, c.Old), org.FieldValue(r.Lang, c.Field, c.New)})
+			m.Changes = append(m.Changes, change{o.FieldName(r.Context(), r.Lang, c.Field), org.FieldValue(r.Lang, c.Field, c.Old), org.FieldValue(r.Lang, c.Field, c.New)})
 		}
 		switch e.Kind {
 		case org.SignInFailed:

@@ -149,7 +149,7 @@ func (p *pages) userView(r *web.Request, u org.User, f *web.Form) (v userView, e
 		if err != nil {
 			return v, err
 		}
-		v.Moments = moments(r, read(evs))
+		v.Moments = moments(r, p.org, read(evs))
 	}
 	skills, err := p.org.Skills(r.Context(), nil)
 	if err != nil {

@@ -19,6 +19,7 @@ type Control struct {
 	Look     string // address of [parts.pick] for user
 	Shown    string // name of the user the form begins with
 	When     string // "type=company": shown only then, see data-when
+	Bare     bool   // it stands beside its name, ready to be typed into
 }
 
 func (p parts) control(f *web.Form, c Control) template.HTML {
@@ -28,6 +29,9 @@ func (p parts) control(f *web.Form, c Control) template.HTML {
 	}
 	if c.Hint != "" {
 		opts = append(opts, "hint=="+c.Hint)
+	}
+	if c.Bare {
+		opts = append(opts, "nolabel", "autofocus")
 	}
 	var out template.HTML
 	switch c.Kind {
