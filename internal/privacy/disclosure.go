@@ -157,6 +157,47 @@ func (s *Service) AskDisclosureIn(ctx context.Context, a *action.Action, in Disc
 	return d, nil
 }
 
+// OfSegment returns the customers of a segment that the actor may disclose, at
+// most as many as one disclosure takes and one more; restricted is how many
+// more must not be used.
+func (s *Service) OfSegment(ctx context.Context, actor authz.Actor, segment int64) (ids []int64, restricted int, err error) {
+	if err := actor.Check(PermDisclose); err != nil {
+		return nil, 0, err
+	}
+	disclosable := authz.For(actor, PermDisclose)
+	if customer.View(actor).Level() < disclosable.Level() {
+		disclosable = customer.View(actor)
+	}
+	for id, err := range s.Rooms.Customers.Members(ctx, disclosable, segment, 0) {
+		if err != nil {
+			return nil, 0, err
+		}
+		if ids = append(ids, id); len(ids) > customer.MaxDisclosed {
+			break
+		}
+	}
+	held := map[int64]bool{}
+	err = db.EachIn(ids, func(in string, args []any) error {
+		rows, err := s.db().Read().Query(ctx, `SELECT DISTINCT customer_id FROM restrictions WHERE customer_id IN (`+in+`)`, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			held[id] = true
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("privacy: restricted: %w", err)
+	}
+	return slices.DeleteFunc(ids, func(id int64) bool { return held[id] }), len(held), nil
+}
+
 const disclosureColumns = `d.id, d.number, d.purpose, d.recipient, d.fields, d.customers, d.days, d.state, d.approval_id, d.department_id, d.lang, d.asked_by, d.asked_by_name, d.asked_at,
 	d.decided_by, d.decided_at, d.file_id, d.sha256, d.made_at, d.expires_at`
 

@@ -21,6 +21,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/job"
 	"bihuan/internal/journal"
@@ -69,6 +70,8 @@ type DossierContact struct {
 	Phone    string `json:"phone,omitempty"`
 	Email    string `json:"email,omitempty"`
 	Wechat   string `json:"wechat,omitempty"`
+
+	Custom []string `json:"custom,omitempty"` // the company's own fields
 }
 
 // DossierTicket is a request of his.
@@ -83,6 +86,7 @@ type DossierTicket struct {
 	ClosedAt    time.Time      `json:"closed_at,omitzero"`
 	Messages    []DossierEntry `json:"messages,omitempty"`
 	Complaint   []DossierEntry `json:"complaint,omitempty"` // what was recorded of its steps
+	Custom      []string       `json:"custom,omitempty"`    // the company's own fields
 	Ratings     []string       `json:"ratings,omitempty"`
 	Files       []string       `json:"files,omitempty"` // in the folder of the archive
 }
@@ -198,14 +202,8 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 			for _, n := range c.Needs {
 				p.Needs = append(p.Needs, line(n.Product+" "+n.Description+" "+n.Budget+" "+n.Special))
 			}
-			if s.Fields != nil {
-				words, err := s.Fields.Words(ctx, q, "customer", c.ID)
-				if err != nil {
-					return d, nil, err
-				}
-				if words != "" {
-					p.Custom = []string{words}
-				}
+			if p.Custom, err = s.ownFields(ctx, q, l, field.Customer, c.ID); err != nil {
+				return d, nil, err
 			}
 			es, _, err := journal.Of(ctx, q, journal.Place{Customer: c.ID}, journal.Page{Kinds: []journal.Kind{journal.FollowUp}, Limit: 500})
 			if err != nil {
@@ -218,7 +216,11 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 			}
 		}
 		for _, x := range o.Contacts {
-			p.Contacts = append(p.Contacts, DossierContact{Name: x.Name, Position: x.Position, Phone: x.Phone, Email: x.Email, Wechat: x.Wechat})
+			k := DossierContact{Name: x.Name, Position: x.Position, Phone: x.Phone, Email: x.Email, Wechat: x.Wechat}
+			if k.Custom, err = s.ownFields(ctx, q, l, field.Contact, x.ID); err != nil {
+				return d, nil, err
+			}
+			p.Contacts = append(p.Contacts, k)
 		}
 		d.Profiles = append(d.Profiles, p)
 	}
@@ -247,6 +249,9 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 		for _, e := range es {
 			x.Messages = append(x.Messages, entryOf(l, e))
 		}
+		if x.Custom, err = s.ownFields(ctx, q, l, field.Ticket, id); err != nil {
+			return d, nil, err
+		}
 		if x.Complaint, err = s.complaintOf(ctx, l, t); err != nil {
 			return d, nil, err
 		}
@@ -271,6 +276,25 @@ func (s *Service) dossier(ctx context.Context, r Request) (d Dossier, files []do
 		d.Tickets = append(d.Tickets, x)
 	}
 	return d, files, nil
+}
+
+// ownFields are the values of the company's own fields of a record, each behind
+// its name.
+func (s *Service) ownFields(ctx context.Context, q db.Querier, l i18n.Lang, obj field.Object, id int64) (out []string, err error) {
+	if s.Fields == nil {
+		return nil, nil
+	}
+	defs, err := s.Fields.DefsIn(ctx, q, l, obj)
+	if err != nil || len(defs) == 0 {
+		return nil, err
+	}
+	values, err := s.Fields.Values(ctx, q, obj, []int64{id}, nil)
+	for _, d := range defs {
+		if v := values[id][d.ID]; !v.Empty() {
+			out = append(out, d.Label+"："+v.Text(l))
+		}
+	}
+	return out, err
 }
 
 // complaintOf is what was recorded of a person's complaint: how he was found to

@@ -1,9 +1,12 @@
 package privacyapi_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"bihuan/internal/authz"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
+	"bihuan/internal/field"
 )
 
 // caller asks the API of a product under test.
@@ -373,6 +377,69 @@ func TestRetentionCalls(t *testing.T) {
 		}
 		if x := c.want(422, authz.RoleAdmin, "PUT /retention", `{"tickets":1,"deadline":15}`); x.at("fields.0.field") != "tickets" {
 			t.Errorf("too short: %s", x.Body)
+		}
+	})
+}
+
+// A disclosure may be about a segment; who has restricted his data is left out.
+func TestDisclosureOfASegment(t *testing.T) {
+	each(t, func(t *testing.T, c caller) {
+		a, b := c.person(authz.RoleHead, "诸葛青云", "13711112222"), c.person(authz.RoleHead, "上官婉秋", "13711113333")
+		one := "/privacy-requests/" + c.want(201, authz.RoleAgent, "POST /privacy-requests", `{"kind":"restrict","came_by":"phone","customers":["`+b.Number+`"],"identity":"回拨登记号码核对"}`).at("id")
+		c.want(200, authz.RoleAdmin, "POST "+one+"/search", "")
+		c.settle()
+		c.want(200, authz.RoleAdmin, "POST "+one+"/restriction", `{"customers":["`+b.Number+`"],"outcome":"停止使用其信息"}`)
+		c.want(201, authz.RoleAdmin, "POST /customer-segments", `{"name":"调研","filter":{"v":1,"all":[{"field":"number","op":"is","values":["`+a.Number+`"]}]}}`)
+		c.want(201, authz.RoleAdmin, "POST /customer-segments", `{"name":"全部","filter":{"v":1,"any":[{"field":"number","op":"is","values":["`+a.Number+`"]},{"field":"number","op":"is","values":["`+b.Number+`"]}]}}`)
+		ask := `{"purpose":"满意度回访","recipient":"调研公司","fields":["name"],"segment":"%s"}`
+		if x := c.want(201, authz.RoleHead, "POST /disclosures", fmt.Sprintf(ask, "调研")); x.at("customers") != "1" {
+			t.Error(x.Body)
+		}
+		if x := c.want(201, authz.RoleHead, "POST /disclosures", fmt.Sprintf(ask, "全部")); x.at("customers") != "1" {
+			t.Error(x.Body)
+		}
+		if x := c.want(422, authz.RoleHead, "POST /disclosures", fmt.Sprintf(ask, "没有")); x.at("fields.0.field") != "segment" {
+			t.Error(x.Body)
+		}
+		if x := c.want(422, authz.RoleHead, "POST /disclosures", `{"purpose":"满意度回访","recipient":"调研公司","fields":["name"],"segment":"调研","customers":["`+a.Number+`"]}`); x.at("fields.0.code") != "api.customers_or_segment" {
+			t.Error(x.Body)
+		}
+	})
+}
+
+// What a person is given holds the company's own fields, of him and of his
+// tickets too (GOV-4).
+func TestCopyHoldsOwnFields(t *testing.T) {
+	each(t, func(t *testing.T, c caller) {
+		admin := c.Actor(authz.RoleAdmin)
+		for _, f := range []field.Field{{Object: field.Customer, Code: "hobby", Kind: field.Text, Label: field.Words{Zh: "爱好"}}, {Object: field.Contact, Code: "car", Kind: field.Text, Label: field.Words{Zh: "车牌"}}, {Object: field.Ticket, Code: "serial", Kind: field.Text, Label: field.Words{Zh: "序列号"}}} {
+			if _, err := c.Customers.Fields().Save(context.Background(), admin, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		who := c.want(201, authz.RoleAgent, "POST /customers", `{"type":"person","name":"南宫问雅","source":"phone","fields":{"hobby":"围棋"},"contacts":[{"phone":"13722223333","fields":{"car":"粤B12345"}}]}`).at("number")
+		c.want(201, authz.RoleAgent, "POST /tickets", `{"title":"净水器漏水","type":"after_sales","customer":"`+who+`","fields":{"serial":"SN-778899"}}`)
+		one := "/privacy-requests/" + c.want(201, authz.RoleAgent, "POST /privacy-requests", `{"kind":"access","came_by":"phone","customers":["`+who+`"],"identity":"回拨登记号码核对"}`).at("id")
+		c.want(200, authz.RoleAdmin, "POST "+one+"/search", "")
+		c.settle()
+		c.want(200, authz.RoleAdmin, "POST "+one+"/copy", `{"customers":["`+who+`"]}`)
+		c.settle()
+		raw := c.want(200, authz.RoleAdmin, "GET "+one+"/copy", "").Body.Bytes()
+		z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"data.json", "index.html"} {
+			f, err := z.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(f)
+			for _, want := range []string{"爱好：围棋", "车牌：粤B12345", "序列号：SN-778899"} {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("%s lacks %s", name, want)
+				}
+			}
 		}
 	})
 }

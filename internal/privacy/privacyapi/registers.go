@@ -130,7 +130,8 @@ type NewDisclosure struct {
 	Purpose   string   `json:"purpose" doc:"5 to 500 characters"`
 	Recipient string   `json:"recipient" doc:"Who gets it, 2 to 200 characters"`
 	Fields    []string `json:"fields" doc:"What of each customer; those with _clear are not masked" enum:"number,name,type,uscc,industry,level,source,region,address,address_clear,website,owner,department,created,contact,gender,position,phone,phone_clear,email,email_clear,wechat,wechat_clear"`
-	Customers []string `json:"customers" doc:"Their numbers" example:"C202611210001"`
+	Customers []string `json:"customers,omitempty" doc:"Their numbers; instead of segment" example:"C202611210001"`
+	Segment   string   `json:"segment,omitempty" doc:"Name of a segment: all of it that the caller may disclose; who has restricted the use of his data is left out" example:"重点回访"`
 	Days      int      `json:"days,omitempty" doc:"How long the file can be fetched, 1 to 30; 7 when left out"`
 }
 
@@ -200,12 +201,32 @@ type newDisclosureOutput struct {
 	Body     Disclosure
 }
 
+// disclosed are the customers a disclosure is about.
+func (s *service) disclosed(ctx context.Context, b NewDisclosure) ([]int64, error) {
+	if b.Segment == "" {
+		return s.numbered(ctx, "customers", b.Customers)
+	}
+	if len(b.Customers) > 0 {
+		return nil, fault.Invalidf("api.invalid").Field("customers", "api.customers_or_segment")
+	}
+	list, err := s.customers.Segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(g customer.Segment) bool { return g.Name == b.Segment })
+	if i < 0 {
+		return nil, fault.Invalidf("api.invalid").Field("segment", "customer.segment.not_found")
+	}
+	ids, _, err := s.privacy.OfSegment(ctx, api.Actor(ctx), list[i].ID)
+	return ids, err
+}
+
 func (s *service) askDisclosure(ctx context.Context, in *struct {
 	api.Idempotency
 	Body api.JSON[NewDisclosure]
 }) (*newDisclosureOutput, error) {
 	b := in.Body.Value()
-	ids, err := s.numbered(ctx, "customers", b.Customers)
+	ids, err := s.disclosed(ctx, b)
 	if err != nil {
 		return nil, err
 	}

@@ -283,6 +283,10 @@ type newDisclosureView struct {
 	Days   []ui.Option
 	Sample []customer.Customer // the first few chosen
 	More   int
+
+	Segments []ui.Option
+	Left     int  // of the segment chosen, who must not be used
+	Nobody   bool // is in it that could be disclosed
 }
 
 var aDisclosure = privacy.Disclosure{ID: 1, Number: "PL1", Purpose: "p", Recipient: "r", State: "ready", Customers: 3, Days: 7, ApprovalID: 2, AskedByName: "n", AskedAt: time.Unix(1, 0), MadeAt: time.Unix(1, 0), ExpiresAt: time.Unix(2, 0), SHA256: "s", DecidedBy: "d", DecidedAt: time.Unix(1, 0)}
@@ -293,7 +297,7 @@ var (
 	disclosurePage = ui.NewPage[disclosureView](files, "disclosure.html").Sample(
 		disclosureView{D: aDisclosure, Fields: "f", Downloads: []privacy.Download{{UserName: "n", IP: "i", At: time.Unix(1, 0)}}, CanFetch: true}, disclosureView{D: privacy.Disclosure{State: "waiting"}})
 	newDisclosurePage = ui.NewPage[newDisclosureView](files, "disclosure_new.html").Sample(
-		newDisclosureView{Form: &web.Form{}, Count: 3, IDs: []int64{1}, Sample: []customer.Customer{{ID: 1, Name: "n", Number: "C1"}}, More: 2, Basic: []ui.Option{{Value: "name", Label: "x"}}}, newDisclosureView{Form: &web.Form{}})
+		newDisclosureView{Form: &web.Form{}, Count: 3, IDs: []int64{1}, Sample: []customer.Customer{{ID: 1, Name: "n", Number: "C1"}}, More: 2, Basic: []ui.Option{{Value: "name", Label: "x"}}}, newDisclosureView{Form: &web.Form{}}, newDisclosureView{Form: &web.Form{}, Segments: []ui.Option{{Value: "1", Label: "x"}}, Left: 2, Nobody: true})
 )
 
 func (p *pages) disclosures(w http.ResponseWriter, r *web.Request) error {
@@ -332,11 +336,15 @@ func (p *pages) disclosure(w http.ResponseWriter, r *web.Request) error {
 
 func (p *pages) newDisclosure(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
-	chosen := append(f.IDs("id"), f.IDs("customer")...)
-	if err := f.Err(); err != nil {
+	chosen, segment, left := append(f.IDs("id"), f.IDs("customer")...), f.ID("segment"), 0
+	err := f.Err()
+	if err == nil && segment != 0 {
+		chosen, left, err = p.s.OfSegment(r.Context(), r.Actor, segment)
+	}
+	if err != nil {
 		return err
 	}
-	form := r.Blank("days", strconv.Itoa(privacy.DefaultDays))
+	form := r.Blank("days", strconv.Itoa(privacy.DefaultDays), "segment", f.String("segment"))
 	for _, x := range []string{"number", "name", "type", "region", "contact", "phone"} {
 		form.Values.Add("fields", x)
 	}
@@ -344,6 +352,7 @@ func (p *pages) newDisclosure(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	v.Left, v.Nobody = left, segment != 0 && v.Count == 0
 	return newDisclosurePage.Render(w, r, chrome(r, "disclosures", r.T("privacy.disclosure.new")), v)
 }
 
@@ -365,6 +374,13 @@ func (p *pages) disclosureForm(r *web.Request, f *web.Form, chosen []int64) (v n
 		v.Sample = append(v.Sample, c)
 	}
 	v.More = v.Count - len(v.Sample)
+	segments, err := p.c.Segments(r.Context())
+	if err != nil {
+		return v, err
+	}
+	for _, g := range segments {
+		v.Segments = append(v.Segments, ui.Option{Value: strconv.FormatInt(g.ID, 10), Label: g.Name})
+	}
 	for _, x := range customer.DisclosureFields {
 		o := ui.Option{Value: x, Label: r.T("customer.disclosure." + x)}
 		if slices.Contains(customer.ClearFields, x) {
