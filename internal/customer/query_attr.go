@@ -343,6 +343,10 @@ func (p *plan) condition(a *db.Args, at *Attr, n Node) (string, error) {
 		if n.Op == OpIs || n.Op == OpNot {
 			which = " AND t.tag_id IN (" + a.AddInts(p.numbers(n.Values)) + ")"
 		}
+		if at.expr != "" { // of other records, in a table of their own
+			which = strings.Replace(which, "t.tag_id", "g.tag_id", 1)
+			return not("EXISTS (SELECT 1 FROM "+at.expr+" g WHERE g.ticket_id = "+p.id+which+")", n.Op == OpNot || n.Op == OpEmpty), nil
+		}
 		return not("EXISTS (SELECT 1 FROM customer_tags t WHERE t.customer_id = c.id"+which+")", n.Op == OpNot || n.Op == OpEmpty), nil
 	case at.contact != "":
 		return p.ofContacts(a, at, n), nil

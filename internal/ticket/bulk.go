@@ -74,6 +74,7 @@ type ImportRow struct {
 
 	Entries []journal.Entry // its history, oldest first; ticket and customer are filled in
 	Fields  field.Input     // custom fields; nil: nobody was asked
+	Tags    []int64
 	Demo    bool
 
 	values []field.Value // parsed by decide
@@ -281,6 +282,7 @@ type bulk struct {
 	entries   []journal.Entry
 	docs      []search.Doc
 	values    map[int64][]field.Value
+	tagged    []any
 	load      map[int64]int
 	business  map[int64]*customer.Business
 	children  map[int64]int
@@ -331,7 +333,7 @@ func (b *bulk) desk(ctx context.Context, department int64) (int64, error) {
 }
 
 // ticketWidth is how many values add writes for a ticket.
-const ticketWidth = 50
+const ticketWidth = 51
 
 func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) error {
 	now := b.a.Now
@@ -344,7 +346,10 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 		AssigneeID: r.AssigneeID, AssigneeName: r.AssigneeName, State: r.State, Round: max(r.Round, 1), Solution: r.Solution, Cause: r.Cause,
 		Corrective: r.Corrective, Outcome: r.Outcome, CancelReason: r.CancelReason, LinkKey: crypt.Token(9), CreatedBy: r.CreatedBy, CreatedByName: r.CreatedByName,
 		CreatedAt: r.CreatedAt, ActivityAt: r.ActivityAt, AssignedAt: r.AssignedAt, AcknowledgedAt: r.AcknowledgedAt, RespondedAt: r.RespondedAt,
-		ResolvedAt: r.ResolvedAt, CompletedAt: r.CompletedAt, ClosedAt: r.ClosedAt}
+		ResolvedAt: r.ResolvedAt, CompletedAt: r.CompletedAt, ClosedAt: r.ClosedAt, Tags: Tags("").With(r.Tags, nil)}
+	for _, tag := range t.Tags.IDs() {
+		b.tagged = append(b.tagged, id, tag)
+	}
 	if t.CreatedAt.IsZero() {
 		t.CreatedAt = now
 	}
@@ -429,7 +434,7 @@ func (b *bulk) add(ctx context.Context, id int64, num string, r *ImportRow) erro
 		t.CustomerID, t.CustomerName, t.CustomerLevel, t.ContactID, t.DepartmentID, t.AssigneeID, t.AssigneeName, t.SupervisorID, string(t.State), db.Bool(t.State.Open()), t.Round,
 		db.Bool(t.Overdue), t.Solution, t.Cause, t.Corrective, t.Summary, t.Outcome, t.CancelReason, t.Rating, t.LinkKey, us(t.DueAt), string(t.DueClock), int64(t.DueTotal/time.Second),
 		t.CreatedBy, t.CreatedByName, us(t.CreatedAt), us(now), us(t.ActivityAt), us(t.AssignedAt), us(t.AcknowledgedAt), us(t.RespondedAt), us(t.ResolvedAt), us(t.CompletedAt), us(t.ClosedAt), us(t.ActivityAt),
-		key, external, db.Bool(r.Demo))
+		key, external, db.Bool(r.Demo), string(t.Tags))
 	for _, e := range r.Entries {
 		e.TicketID, e.CustomerID = t.ID, t.CustomerID
 		if c := []rune(e.Body); len(c) > journal.MaxBody {
@@ -570,7 +575,10 @@ func (b *bulk) write(ctx context.Context) error {
 			customer_id, customer_name, customer_level, contact_id, department_id, assignee_id, assignee_name, supervisor_id, state, is_open, round,
 			overdue, solution, cause, corrective, summary, outcome, cancel_reason, rating, link_key, due_at, due_clock, due_total,
 			created_by, created_by_name, created_at, updated_at, activity_at, assigned_at, acknowledged_at, responded_at, resolved_at, completed_at, closed_at, state_at,
-			import_key, external_id, demo)`, "", ticketWidth, b.tickets)
+			import_key, external_id, demo, tags)`, "", ticketWidth, b.tickets)
+	if err == nil {
+		err = tx.InsertMany(ctx, `INSERT INTO ticket_tagged (ticket_id, tag_id)`, "", 2, b.tagged)
+	}
 	if err == nil {
 		err = tx.InsertMany(ctx, `
 			INSERT INTO ratings (ticket_id, round, stars, speed, quality, attitude, handling, solved, comment, suggestion, via, created_at, updated_at)`, "", 13, b.ratings)

@@ -39,6 +39,8 @@ const (
 	BulkWatcher  = "watcher"
 	BulkCancel   = "cancel"
 	BulkClose    = "close"
+	BulkTag      = "tag"
+	BulkUntag    = "untag"
 )
 
 // bulkNeeds says which permission each kind cannot be done without; whether it
@@ -51,6 +53,8 @@ var bulkNeeds = []struct {
 	{BulkPriority, []authz.Permission{PermEdit}},
 	{BulkUrgency, []authz.Permission{PermEdit}},
 	{BulkCategory, []authz.Permission{PermEdit}},
+	{BulkTag, []authz.Permission{PermEdit}},
+	{BulkUntag, []authz.Permission{PermEdit}},
 	{BulkWatcher, []authz.Permission{PermNote}},
 	{BulkClose, []authz.Permission{PermHandle, PermSupervise}},
 	{BulkCancel, []authz.Permission{PermSupervise}},
@@ -76,6 +80,7 @@ type BulkChange struct {
 	Urgency    string `json:"urgency,omitempty"`
 	Category   int64  `json:"category,omitempty"` // 0: none
 	Code       string `json:"code,omitempty"`     // cancel
+	Tag        int64  `json:"tag,omitempty"`      // tag, untag
 	Reason     string `json:"reason,omitempty"`
 }
 
@@ -371,6 +376,12 @@ func (s *Service) checkBulk(ctx context.Context, a *action.Action, c *BulkChange
 		if c.Assignee == 0 {
 			e.Field("assignee", "ticket.need_choice")
 		}
+	case BulkTag, BulkUntag:
+		if all, err := TagList(ctx, q); err != nil {
+			return err
+		} else if !slices.ContainsFunc(all, func(t Tag) bool { return t.ID == c.Tag }) {
+			e.Field("tag", "ticket.need_choice")
+		}
 	case BulkCancel:
 		if !slices.Contains(CancelReasons, c.Code) || c.Code == "duplicate" { // which one it duplicates differs from ticket to ticket
 			e.Field("code", "ticket.need_choice")
@@ -491,13 +502,13 @@ func (s *Service) changeOne(ctx context.Context, a *action.Action, id int64, c B
 	if err != nil {
 		return false, err
 	}
-	edit := func(p Patch) (bool, error) {
-		_, err := s.PatchIn(ctx, a, id, p)
+	unless := func(_ Ticket, err error) (bool, error) {
 		if f, ok := fault.As(err); ok && f.Key == "ticket.nothing_changed" {
 			return true, nil
 		}
 		return false, err
 	}
+	edit := func(p Patch) (bool, error) { return unless(s.PatchIn(ctx, a, id, p)) }
 	switch c.Kind {
 	case BulkAssign:
 		if t.State.Open() && c.Assignee != 0 && t.AssigneeID == c.Assignee && (c.Department == 0 || c.Department == t.DepartmentID) {
@@ -514,6 +525,10 @@ func (s *Service) changeOne(ctx context.Context, a *action.Action, id int64, c B
 		return edit(Patch{Urgency: &c.Urgency})
 	case BulkCategory:
 		return edit(Patch{CategoryID: &c.Category})
+	case BulkTag:
+		return unless(s.TagIn(ctx, a, id, []int64{c.Tag}, nil))
+	case BulkUntag:
+		return unless(s.TagIn(ctx, a, id, nil, []int64{c.Tag}))
 	case BulkWatcher:
 		return s.addWatcher(ctx, a, t, c.Assignee)
 	case BulkCancel:

@@ -37,6 +37,18 @@ type tabled struct {
 	category         map[int64]string
 	more             map[int64]further
 	own              map[int64]map[int64]field.Value // by ticket and field
+	tags             []Tag
+}
+
+// tagNames are the names of the tags in g.
+func (t *tabled) tagNames(g Tags) string {
+	var out []string
+	for _, x := range t.tags {
+		if g.Has(x.ID) {
+			out = append(out, x.Name)
+		}
+	}
+	return strings.Join(out, "、")
 }
 
 // further is what no Row has: it is asked for when a column shows it.
@@ -83,6 +95,7 @@ func (s *Service) Columns(ctx context.Context, l i18n.Lang) ([]Column, error) {
 		{Code: "priority", Group: "ticket", Label: "ticket.field.priority", value: say("ticket.priority.", func(r *Row) string { return r.Priority })},
 		{Code: "urgency", Group: "ticket", Label: "ticket.field.urgency", value: say("ticket.urgency.", func(r *Row) string { return r.Urgency })},
 		{Code: "channel", Group: "ticket", Label: "ticket.field.channel", value: say("ticket.channel.", func(r *Row) string { return r.Channel })},
+		{Code: "tags", Group: "ticket", Label: "ticket.field.tags", value: func(t *tabled, r *Row) any { return t.tagNames(r.Tags) }},
 		{Code: "stage", Group: "ticket", Label: "ticket.field.stage", value: func(_ *tabled, r *Row) any { return r.StageName }},
 		{Code: "customer", Group: "people", Label: "ticket.field.customer", value: func(_ *tabled, r *Row) any { return r.CustomerName }},
 		{Code: "level", Group: "people", Label: "ticket.field.level", value: say("ticket.level.", func(r *Row) string { return r.CustomerLevel })},
@@ -159,6 +172,11 @@ func (s *Service) tabled(ctx context.Context, l i18n.Lang, rows []Row, columns [
 	for _, c := range columns {
 		if more = more || c.more; c.def != nil {
 			own = append(own, c.def.ID)
+		}
+		if c.Code == "tags" && t.tags == nil {
+			if t.tags, err = TagList(ctx, s.DB().Read()); err != nil {
+				return nil, err
+			}
 		}
 		if c.Code == "category" && t.category == nil {
 			cs, err := Categories(ctx, s.DB().Read())

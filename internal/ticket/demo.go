@@ -73,6 +73,7 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error)
 			`DELETE FROM deliveries WHERE ticket_id IN (`,
 			`DELETE FROM ratings WHERE ticket_id IN (`,
 			`DELETE FROM ticket_watchers WHERE ticket_id IN (`,
+			`DELETE FROM ticket_tagged WHERE ticket_id IN (`,
 			`DELETE FROM ticket_tabs WHERE ticket_id IN (`,
 			`DELETE FROM ticket_snoozes WHERE ticket_id IN (`,
 			`DELETE FROM ticket_checks WHERE ticket_id IN (`,

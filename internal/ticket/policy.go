@@ -10,16 +10,17 @@ import (
 const (
 	PermView      authz.Permission = "ticket.view"
 	PermCreate    authz.Permission = "ticket.create"
-	PermHandle    authz.Permission = "ticket.handle"    // be assigned, take, work on what is one's own
-	PermNote      authz.Permission = "ticket.note"      // notes and follow-up records on any ticket in view
-	PermAssign    authz.Permission = "ticket.assign"    // dispatch
-	PermPassOn    authz.Permission = "ticket.pass_on"   // reassign what is one's own
-	PermConfirm   authz.Permission = "ticket.confirm"   // record the customer's word by phone
-	PermSupervise authz.Permission = "ticket.supervise" // cancel, reopen, withdraw, second handling
-	PermMerge     authz.Permission = "ticket.merge"     // make one of two, and two of one again
-	PermEdit      authz.Permission = "ticket.edit"      // title, class, urgency, priority
-	PermExport    authz.Permission = "ticket.export"    // take a list of tickets out as a table
-	PermConfigure authz.Permission = "ticket.configure" // categories, matrix, routes, times
+	PermHandle    authz.Permission = "ticket.handle"      // be assigned, take, work on what is one's own
+	PermNote      authz.Permission = "ticket.note"        // notes and follow-up records on any ticket in view
+	PermAssign    authz.Permission = "ticket.assign"      // dispatch
+	PermPassOn    authz.Permission = "ticket.pass_on"     // reassign what is one's own
+	PermConfirm   authz.Permission = "ticket.confirm"     // record the customer's word by phone
+	PermSupervise authz.Permission = "ticket.supervise"   // cancel, reopen, withdraw, second handling
+	PermMerge     authz.Permission = "ticket.merge"       // make one of two, and two of one again
+	PermEdit      authz.Permission = "ticket.edit"        // title, class, urgency, priority
+	PermExport    authz.Permission = "ticket.export"      // take a list of tickets out as a table
+	PermTags      authz.Permission = "ticket.tags_manage" // the list of tags
+	PermConfigure authz.Permission = "ticket.configure"   // categories, matrix, routes, times
 )
 
 func init() {
@@ -48,6 +49,7 @@ func init() {
 		authz.Def{Permission: PermMerge, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermEdit, Area: "ticket", Scoped: true, Default: with(all(authz.Below, lead...), authz.RoleAgent, authz.Department)},
 		authz.Def{Permission: PermExport, Area: "ticket", Scoped: true, Default: all(authz.Below, lead...)},
+		authz.Def{Permission: PermTags, Area: "ticket", Default: all(authz.All, lead...)},
 		authz.Def{Permission: PermConfigure, Area: "ticket", Default: all(authz.None)},
 	)
 	// Whoever registers a request names its customer, or makes him in the same step (TKT-1).

@@ -37,6 +37,7 @@ func (s *Service) Attrs(ctx context.Context, l i18n.Lang) ([]customer.Attr, erro
 		a("priority", "ticket", customer.KindChoice, "ticket.field.priority", "t.priority", false, named(l, "ticket.priority.", Priorities)...),
 		a("urgency", "ticket", customer.KindChoice, "ticket.field.urgency", "t.urgency", false, named(l, "ticket.urgency.", Urgencies)...),
 		a("channel", "ticket", customer.KindChoice, "ticket.field.channel", "t.channel", false, named(l, "ticket.channel.", Channels)...),
+		a("tags", "ticket", customer.KindTag, "ticket.field.tags", "ticket_tagged", true),
 		a("sub", "ticket", customer.KindBool, "ticket.attr.sub", "t.parent_id", false),
 		a("customer", "people", customer.KindCustomer, "ticket.field.customer", "t.customer_id", false),
 		a("customer_name", "people", customer.KindText, "ticket.attr.customer_name", "t.customer_name", false),
@@ -95,8 +96,16 @@ func (s *Service) on(ctx context.Context, user int64, q customer.Query) (*custom
 // prepared makes the conditions of f ready; without any it costs nothing.
 func (s *Service) prepared(ctx context.Context, user int64, f Filter) (Filter, error) {
 	var err error
-	if f.awake, err = s.awake(ctx, user); err != nil || f.Query.Empty() {
+	if f.awake, err = s.awake(ctx, user); err != nil {
 		return f, err
+	}
+	if f.Tag != 0 {
+		if f.rare, err = s.rare(ctx, f.Tag); err != nil {
+			return f, err
+		}
+	}
+	if f.Query.Empty() {
+		return f, nil
 	}
 	f.conds, err = s.on(ctx, user, f.Query)
 	return f, err

@@ -54,16 +54,17 @@ type Row struct {
 	Version        int64
 	DeferralID     int64 // as of a Ticket
 	DeferredFrom   time.Time
+	Tags           Tags
 }
 
 const rowColumns = `t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.priority, t.urgency, t.channel, t.customer_id, t.customer_name, t.customer_level, t.department_id,
-	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version, t.deferral_id, t.deferred_from, t.assigned_at`
+	t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue, t.rating, t.due_at, t.due_clock, t.due_total, t.created_at, t.activity_at, t.customer_at, t.process_id, t.process_version, t.stage, t.stage_name, t.version, t.deferral_id, t.deferred_from, t.assigned_at, t.tags`
 
 func scanRow(row interface{ Scan(...any) error }) (r Row, err error) {
 	var overdue int
 	var due, total, created, activity, customer, deferred, assigned int64
 	err = row.Scan(&r.ID, &r.Number, &r.ParentID, &r.Title, &r.Type, &r.Priority, &r.Urgency, &r.Channel, &r.CustomerID, &r.CustomerName, &r.CustomerLevel, &r.DepartmentID,
-		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version, &r.DeferralID, &deferred, &assigned)
+		&r.AssigneeID, &r.AssigneeName, &r.SupervisorID, (*string)(&r.State), &r.Round, &r.Escalation, &overdue, &r.Rating, &due, (*string)(&r.DueClock), &total, &created, &activity, &customer, &r.ProcessID, &r.ProcessVersion, &r.Stage, &r.StageName, &r.Version, &r.DeferralID, &deferred, &assigned, (*string)(&r.Tags))
 	r.Overdue, r.DueTotal = overdue == 1, time.Duration(total)*time.Second
 	r.DeferredFrom = db.FromMicros(deferred)
 	r.DueAt, r.CreatedAt, r.ActivityAt, r.CustomerAt = db.FromMicros(due), db.FromMicros(created), db.FromMicros(activity), db.FromMicros(customer)
@@ -118,7 +119,8 @@ type Filter struct {
 	Level      string         `json:"level,omitempty"`
 	Customer   int64          `json:"customer,omitempty"`
 	Process    int64          `json:"process,omitempty"`
-	Stage      string         `json:"stage,omitempty"`      // of Process
+	Stage      string         `json:"stage,omitempty"` // of Process
+	Tag        int64          `json:"tag,omitempty"`
 	Overdue    bool           `json:"overdue,omitempty"`    // a deadline has passed
 	DueWithin  int            `json:"due_within,omitempty"` // minutes
 	Second     bool           `json:"second,omitempty"`     // second handling
@@ -140,6 +142,7 @@ type Filter struct {
 	conds     *customer.Conditions // Query, made ready
 	awake     bool                 // the reader has put nothing off
 	back      bool                 // against the order: what stands before After
+	rare      bool                 // few tickets have Tag
 }
 
 // BuiltIn is a view everybody has.
@@ -292,6 +295,12 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 		and("t.process_id > 0 AND t.process_id = " + a.Add(f.Process))
 		eq("t.stage", f.Stage)
 	}
+	switch {
+	case f.Tag != 0 && f.rare:
+		and("t.id IN (SELECT g.ticket_id FROM ticket_tagged g WHERE g.tag_id = " + a.Add(f.Tag) + ")")
+	case f.Tag != 0: // asked for each row, while the order is walked
+		and(a.Add(f.Tag) + " IN (SELECT g.tag_id FROM ticket_tagged g WHERE g.ticket_id = t.id)")
+	}
 	if len(f.customers) > 0 {
 		and("t.customer_id IN (" + a.AddInts(f.customers) + ")")
 	}
@@ -347,7 +356,7 @@ type branch struct {
 // index. An OR over all of them would make the engine read every ticket of the
 // company to find a reader's own.
 func branches(sc authz.Scope, f Filter) (departments, others []branch) {
-	if implied(sc, f) || sc.Empty() || f.Snoozed || f.Customer != 0 || len(f.customers) > 0 || f.Assignee != 0 || f.Text != "" {
+	if implied(sc, f) || sc.Empty() || f.Snoozed || f.Customer != 0 || len(f.customers) > 0 || f.Assignee != 0 || f.Text != "" || f.Tag != 0 && f.rare {
 		return nil, nil
 	}
 	for _, d := range sc.Departments() {

@@ -273,6 +273,11 @@ func (s *Service) Edit(ctx context.Context, actor authz.Actor, id int64, in Edit
 	return s.change(ctx, actor, PermEdit, "ticket.edit", "ticket.edited", id, s.editing(func(context.Context, *action.Action, Ticket) (Edit, error) { return in, nil }))
 }
 
+// EditIn is Edit inside an action under way.
+func (s *Service) EditIn(ctx context.Context, a *action.Action, id int64, in Edit) (Ticket, error) {
+	return s.changeIn(ctx, a, PermEdit, "ticket.edited", id, s.editing(func(context.Context, *action.Action, Ticket) (Edit, error) { return in, nil }))
+}
+
 // editing is the change of an edit, which from makes of the ticket as it stands.
 func (s *Service) editing(from func(ctx context.Context, a *action.Action, old Ticket) (Edit, error)) func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {
 	return func(ctx context.Context, a *action.Action, old Ticket, t *Ticket, f *Fact) error {

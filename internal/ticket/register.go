@@ -41,6 +41,7 @@ type RegisterInput struct {
 	// Fields are the custom fields; nil: nobody was asked, so that required ones
 	// may stay empty.
 	Fields field.Input
+	Tags   []int64
 	Demo   bool
 	// Then is done in the same step, by rooms that keep more of a new ticket.
 	Then func(ctx context.Context, a *action.Action, t *Ticket) error
@@ -119,6 +120,9 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 			e.Field("category", "ticket.need_choice")
 		}
 	}
+	if err := checkTags(ctx, a, in.Tags, e); err != nil {
+		return t, err
+	}
 	if in.CustomerID == 0 && in.NewCustomer != nil {
 		// Both halves of the form are judged together, so that nobody corrects twice.
 		id, err := in.NewCustomer(ctx, a)
@@ -178,7 +182,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	t = Ticket{Title: in.Title, Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Urgency: in.Urgency, Priority: in.Priority,
 		PriorityReason: in.PriorityReason, Channel: in.Channel, Description: in.Description, CustomerID: party.ID, CustomerName: party.Name,
 		CustomerLevel: string(party.Level), ContactID: party.ContactID, DepartmentID: in.DepartmentID, State: Pending, Round: 1, FollowsID: in.FollowsID,
-		LinkKey: crypt.Token(9), CreatedByName: a.Actor.Name, CreatedAt: a.Now, UpdatedAt: a.Now, ActivityAt: a.Now, StateAt: a.Now, Version: 1}
+		LinkKey: crypt.Token(9), CreatedByName: a.Actor.Name, CreatedAt: a.Now, UpdatedAt: a.Now, ActivityAt: a.Now, StateAt: a.Now, Version: 1, Tags: Tags("").With(in.Tags, nil)}
 	if a.Actor.Kind == authz.User {
 		t.CreatedBy = a.Actor.ID
 	} else {
@@ -314,15 +318,20 @@ func (s *Service) insert(ctx context.Context, a *action.Action, t *Ticket, in Re
 	err := a.QueryRow(ctx, `
 		INSERT INTO tickets (number, parent_id, title, type, class, category_id, urgency, priority, priority_reason, channel, description,
 			customer_id, customer_name, customer_level, contact_id, department_id, assignee_id, assignee_name, supervisor_id, state, follows_id, link_key,
-			created_by, created_by_name, created_at, updated_at, activity_at, customer_at, assigned_at, import_key, demo, due_at, due_clock, due_total, responded_at, state_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
+			created_by, created_by_name, created_at, updated_at, activity_at, customer_at, assigned_at, import_key, demo, due_at, due_clock, due_total, responded_at, state_at, tags)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
 		RETURNING id`,
 		t.Number, db.NullID(t.ParentID), t.Title, t.Type, t.Class, t.CategoryID, t.Urgency, t.Priority, t.PriorityReason, t.Channel, t.Description,
 		t.CustomerID, t.CustomerName, t.CustomerLevel, t.ContactID, t.DepartmentID, t.AssigneeID, t.AssigneeName, t.SupervisorID, string(t.State), t.FollowsID, t.LinkKey,
 		t.CreatedBy, t.CreatedByName, db.Micros(t.CreatedAt), db.Micros(t.UpdatedAt), db.Micros(t.ActivityAt), db.Micros(t.CustomerAt), db.Micros(t.AssignedAt), key, db.Bool(in.Demo),
-		db.Micros(t.DueAt), string(t.DueClock), int64(t.DueTotal/time.Second), db.Micros(t.RespondedAt), db.Micros(t.StateAt)).Scan(&t.ID)
+		db.Micros(t.DueAt), string(t.DueClock), int64(t.DueTotal/time.Second), db.Micros(t.RespondedAt), db.Micros(t.StateAt), string(t.Tags)).Scan(&t.ID)
 	if err != nil {
 		return fmt.Errorf("ticket: insert: %w", err)
+	}
+	for _, tag := range t.Tags.IDs() {
+		if err := a.Later(ctx, `INSERT INTO ticket_tagged (ticket_id, tag_id) VALUES ($1, $2)`, t.ID, tag); err != nil {
+			return fmt.Errorf("ticket: insert: %w", err)
+		}
 	}
 	return nil
 }

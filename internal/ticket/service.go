@@ -125,13 +125,14 @@ var mutable = []column{
 	{"stage", func(t *Ticket) any { return t.Stage }},
 	{"stage_name", func(t *Ticket) any { return t.StageName }},
 	{"stage_at", at(func(t *Ticket) time.Time { return t.StageAt })},
+	{"tags", func(t *Ticket) any { return string(t.Tags) }},
 }
 
 const ticketColumns = `t.state_at, t.id, t.number, COALESCE(t.parent_id, 0), t.title, t.type, t.class, t.category_id, t.urgency, t.priority, t.priority_reason, t.channel, t.description,
 	t.customer_id, t.customer_name, t.customer_level, t.contact_id, t.department_id, t.assignee_id, t.assignee_name, t.supervisor_id, t.state, t.round, t.escalation, t.overdue,
 	t.open_children, t.open_tasks, t.solution, t.cause, t.corrective, t.delay_reason, t.summary, t.outcome, t.cancel_reason, t.duplicate_of, t.follows_id, t.rating, t.link_key,
 	t.due_at, t.due_clock, t.due_total, t.created_by, t.created_by_name, t.created_at, t.updated_at, t.activity_at, t.customer_at, t.assigned_at, t.acknowledged_at,
-	t.responded_at, t.resolved_at, t.completed_at, t.closed_at, t.process_id, t.process_version, t.stage, t.stage_name, t.stage_at, t.version, t.merged_into, t.deferral_id, t.deferred_from, t.due_fixed, t.conference, t.joined`
+	t.responded_at, t.resolved_at, t.completed_at, t.closed_at, t.process_id, t.process_version, t.stage, t.stage_name, t.stage_at, t.version, t.merged_into, t.deferral_id, t.deferred_from, t.due_fixed, t.conference, t.joined, t.tags`
 
 func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
 	var overdue, fixed, joined int
@@ -142,7 +143,7 @@ func scanTicket(row interface{ Scan(...any) error }) (t Ticket, err error) {
 		&t.CustomerID, &t.CustomerName, &t.CustomerLevel, &t.ContactID, &t.DepartmentID, &t.AssigneeID, &t.AssigneeName, &t.SupervisorID, (*string)(&t.State), &t.Round, &t.Escalation, &overdue,
 		&t.OpenChildren, &t.OpenTasks, &t.Solution, &t.Cause, &t.Corrective, &t.DelayReason, &t.Summary, &t.Outcome, &t.CancelReason, &t.DuplicateOf, &t.FollowsID, &t.Rating, &t.LinkKey,
 		&us[0], (*string)(&t.DueClock), &total, &t.CreatedBy, &t.CreatedByName, &us[1], &us[2], &us[3], &us[4], &us[5], &us[6],
-		&us[7], &us[8], &us[9], &us[10], &t.ProcessID, &t.ProcessVersion, &t.Stage, &t.StageName, &us[11], &t.Version, &t.MergedInto, &t.DeferralID, &us[12], &fixed, (*string)(&t.Conference), &joined)
+		&us[7], &us[8], &us[9], &us[10], &t.ProcessID, &t.ProcessVersion, &t.Stage, &t.StageName, &us[11], &t.Version, &t.MergedInto, &t.DeferralID, &us[12], &fixed, (*string)(&t.Conference), &joined, (*string)(&t.Tags))
 	t.Overdue, t.DueFixed, t.Joined = overdue == 1, fixed == 1, joined == 1
 	t.DueTotal = time.Duration(total) * time.Second
 	for i, p := range []*time.Time{&t.DueAt, &t.CreatedAt, &t.UpdatedAt, &t.ActivityAt, &t.CustomerAt, &t.AssignedAt, &t.AcknowledgedAt, &t.RespondedAt, &t.ResolvedAt, &t.CompletedAt, &t.ClosedAt, &t.StageAt, &t.DeferredFrom} {

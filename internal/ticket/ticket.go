@@ -113,6 +113,7 @@ type Ticket struct {
 	Stage          string
 	StageName      string
 	StageAt        time.Time // since when it stands there
+	Tags           Tags
 	Version        int64
 }
 

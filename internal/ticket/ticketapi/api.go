@@ -98,6 +98,7 @@ func Routes(a *api.API, run *action.Runner, tickets *ticket.Service, customers *
 	s.workspaceRoutes(a)
 	s.bulkRoutes(a)
 	s.routingRoutes(a)
+	s.tagRoutes(a)
 	api.Handle(a, api.Op{ID: "search", Method: "GET", Path: "/search", Tag: "Search", Perm: web.SignedIn, Scope: "search",
 		Summary: "Search customers and tickets", Description: "Customers by number, name, credit code, telephone number or its last four digits, e-mail, WeChat, contact, pinyin or its initials; tickets by number and words. Only what the caller may see."}, s.search)
 }
@@ -154,6 +155,8 @@ type New struct {
 	Department     string           `json:"department,omitempty" doc:"Name; by the routing rules when left out"`
 	Assignee       string           `json:"assignee,omitempty" doc:"Login; by the routing rules when left out"`
 	Fields         fieldapi.Values  `json:"fields,omitempty" doc:"The company's own fields by code, see list-fields"`
+	Tags           []string         `json:"tags,omitempty" doc:"Names from the list of tags, see list-ticket-tags" example:"[\"夜间\"]"`
+	Automated      bool             `json:"automated,omitempty" doc:"A program sent it (a robot, an out-of-office notice): it gets no automatic answer"`
 	Follows        string           `json:"follows,omitempty" doc:"Number of an archived ticket this one continues"`
 }
 
@@ -193,12 +196,15 @@ func (s *service) create(ctx context.Context, in *createInput) (*createOutput, e
 
 func (s *service) registerInput(ctx context.Context, actor authz.Actor, n New) (in ticket.RegisterInput, err error) {
 	in = ticket.RegisterInput{Title: n.Title, Type: n.Type, Class: n.Class, CategoryID: n.CategoryID, Urgency: n.Urgency, Priority: n.Priority, PriorityReason: n.PriorityReason,
-		Channel: n.Channel, Description: n.Description, ContactID: n.ContactID}
+		Channel: n.Channel, Description: n.Description, ContactID: n.ContactID, Automated: n.Automated}
 	if in.Urgency == "" {
 		in.Urgency = "normal"
 	}
 	if in.Channel == "" {
 		in.Channel = "api"
+	}
+	if in.Tags, err = ticket.TagIDs(ctx, s.tickets.DB().Read(), "tags", n.Tags); err != nil {
+		return in, err
 	}
 	if in.Fields, err = fieldapi.In(ctx, s.customers.Fields(), field.Ticket, n.Fields, ""); err != nil {
 		return in, err
@@ -274,6 +280,7 @@ type Edit struct {
 	Priority       *string         `json:"priority,omitempty" enum:",urgent,high,medium,low" doc:"Empty: by urgency and customer level"`
 	PriorityReason *string         `json:"priority_reason,omitempty"`
 	Fields         fieldapi.Values `json:"fields,omitempty" doc:"The company's own fields to be changed, by code; null empties one"`
+	Tags           *[]string       `json:"tags,omitempty" doc:"All the tags it is to have, by name; the others are taken off. See also tag-ticket" example:"[\"夜间\"]"`
 }
 
 type updateInput struct {
@@ -306,7 +313,33 @@ func (s *service) update(ctx context.Context, in *updateInput) (*output, error) 
 	if ed.Fields, err = fieldapi.In(ctx, s.customers.Fields(), field.Ticket, e.Fields, ""); err != nil {
 		return nil, err
 	}
-	if t, err = s.tickets.Edit(ctx, api.Actor(ctx), t.ID, ed); err != nil {
+	tags := t.Tags.IDs()
+	if e.Tags != nil {
+		if tags, err = ticket.TagIDs(ctx, s.tickets.DB().Read(), "tags", *e.Tags); err != nil {
+			return nil, err
+		}
+	}
+	err = s.run.Do(ctx, api.Actor(ctx), "ticket.edit", func(ctx context.Context, a *action.Action) error {
+		if e.Tags != nil {
+			now, err := s.tickets.TagIn(ctx, a, t.ID, tags, slices.DeleteFunc(t.Tags.IDs(), func(id int64) bool { return slices.Contains(tags, id) }))
+			if f, ok := fault.As(err); ok && f.Key == "ticket.nothing_changed" {
+				e.Tags = nil
+			} else if err != nil {
+				return err
+			} else if t = now; ed.Version != 0 && ed.Version == t.Version-1 {
+				ed.Version = t.Version
+			}
+		}
+		now, err := s.tickets.EditIn(ctx, a, t.ID, ed)
+		if f, ok := fault.As(err); ok && f.Key == "ticket.nothing_changed" && e.Tags != nil {
+			return nil
+		}
+		if err == nil {
+			t = now
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	v, err := s.view(ctx, s.tickets.DB().Read(), t)

@@ -52,13 +52,14 @@ type BulkPath struct {
 // BulkChange is what becomes of many tickets; each kind of change takes what
 // concerns it.
 type BulkChange struct {
-	Change     string `json:"change" enum:"assign,priority,urgency,category,watcher,close,cancel" doc:"What is changed"`
+	Change     string `json:"change" enum:"assign,priority,urgency,category,tag,untag,watcher,close,cancel" doc:"What is changed"`
 	Assignee   string `json:"assignee,omitempty" doc:"Login: assign; watcher: who is to watch" example:"hejunjie"`
 	Department string `json:"department,omitempty" doc:"Name: assign; without assignee the department's routing finds the person"`
 	Priority   string `json:"priority,omitempty" enum:",urgent,high,medium,low" doc:"priority; empty: by urgency and customer level"`
 	Urgency    string `json:"urgency,omitempty" enum:"urgent,normal,low" doc:"urgency"`
 	CategoryID int64  `json:"category_id,omitempty" doc:"category; absent: none"`
 	Code       string `json:"code,omitempty" enum:"withdrawn,spam,mistake" doc:"cancel: why"`
+	Tag        string `json:"tag,omitempty" doc:"Name: tag, untag" example:"夜间"`
 	Reason     string `json:"reason,omitempty" doc:"assign of tickets in progress, priority: needed"`
 }
 
@@ -113,7 +114,7 @@ func (s *service) bulkChange(ctx context.Context, b BulkChange) (c ticket.BulkCh
 		name          string
 		given, wanted bool
 	}{{"assignee", b.Assignee != "", b.Change == "assign" || b.Change == "watcher"}, {"department", b.Department != "", b.Change == "assign"}, {"priority", b.Priority != "", b.Change == "priority"},
-		{"urgency", b.Urgency != "", b.Change == "urgency"}, {"category_id", b.CategoryID != 0, b.Change == "category"}, {"code", b.Code != "", b.Change == "cancel"}} {
+		{"urgency", b.Urgency != "", b.Change == "urgency"}, {"category_id", b.CategoryID != 0, b.Change == "category"}, {"code", b.Code != "", b.Change == "cancel"}, {"tag", b.Tag != "", b.Change == "tag" || b.Change == "untag"}} {
 		if m.given && !m.wanted {
 			e.Field(m.name, "api.pick_change", b.Change)
 		}
@@ -123,6 +124,13 @@ func (s *service) bulkChange(ctx context.Context, b BulkChange) (c ticket.BulkCh
 	}
 	if c.Assignee, err = s.people.PersonID(ctx, "assignee", b.Assignee); err != nil {
 		return c, err
+	}
+	if b.Tag != "" {
+		ids, err := ticket.TagIDs(ctx, s.tickets.DB().Read(), "tag", []string{b.Tag})
+		if err != nil {
+			return c, err
+		}
+		c.Tag = ids[0]
 	}
 	c.Department, err = s.people.DepartmentID(ctx, "department", b.Department)
 	return c, err
@@ -185,6 +193,7 @@ func (s *service) bulkView(ctx context.Context, b ticket.Bulk) Bulk {
 	c := b.Change
 	v := Bulk{ID: b.ID, State: b.State, BulkChange: BulkChange{Change: c.Kind, Department: s.people.Department(ctx, nil, c.Department), Priority: c.Priority, Urgency: c.Urgency, CategoryID: c.Category, Code: c.Code, Reason: c.Reason},
 		Total: b.Total, Done: b.Done, Changed: b.Changed, Same: b.Same, Refused: b.Refused, CreatedAt: api.At(ctx, b.CreatedAt), FinishedAt: api.At(ctx, b.FinishedAt)}
+	v.Tag, _ = s.tagName(ctx, c.Tag)
 	if p := s.people.Person(ctx, nil, c.Assignee); p != nil {
 		v.Assignee = p.Login
 	}
@@ -257,7 +266,7 @@ func (s *service) turnBulk(ctx context.Context, in *struct {
 // NewExport says which tickets go into a file.
 type NewExport struct {
 	Filter  Filter   `json:"filter,omitzero" doc:"Conditions; everything the caller may export when left out"`
-	Columns []string `json:"columns" doc:"number, title, state, type, priority, urgency, channel, customer, level, department, assignee, round, escalation, stars, due, created, activity; fields of your own fields.<code>" example:"number"`
+	Columns []string `json:"columns" doc:"number, title, state, type, priority, urgency, channel, customer, level, department, assignee, round, escalation, stars, tags, due, created, activity; fields of your own fields.<code>" example:"number"`
 	Format  string   `json:"format" enum:"xlsx,csv"`
 }
 

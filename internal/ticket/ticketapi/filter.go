@@ -35,6 +35,7 @@ type Filter struct {
 	Channel    string          `query:"channel" json:"channel,omitempty" enum:"phone,chat,email,social,website,walk_in,paper,api"`
 	Level      string          `query:"level" json:"level,omitempty" enum:"normal,vip,strategic" doc:"Level of the customer"`
 	Customer   string          `query:"customer" json:"customer,omitempty" doc:"Number of the customer"`
+	Tag        string          `query:"tag" json:"tag,omitempty" doc:"Name of a tag" example:"夜间"`
 	Overdue    bool            `query:"overdue" json:"overdue,omitempty" doc:"A deadline has passed"`
 	DueWithin  int             `query:"due_within" json:"due_within,omitempty" minimum:"1" maximum:"100000" doc:"A deadline comes within so many minutes"`
 	Second     bool            `query:"second" json:"second,omitempty" doc:"In second handling"`
@@ -78,6 +79,13 @@ func (s *service) filter(ctx context.Context, f Filter) (out ticket.Filter, err 
 	if out.Department, err = s.people.DepartmentID(ctx, "department", f.Department); err != nil {
 		return out, err
 	}
+	if f.Tag != "" {
+		ids, err := ticket.TagIDs(ctx, s.tickets.DB().Read(), "tag", []string{f.Tag})
+		if err != nil {
+			return out, err
+		}
+		out.Tag = ids[0]
+	}
 	if f.Customer != "" {
 		if out.Customer, err = customer.IDOf(ctx, s.tickets.DB().Read(), f.Customer); err != nil {
 			return out, err
@@ -112,6 +120,9 @@ func (s *service) filterOf(ctx context.Context, f ticket.Filter) (out Filter, er
 			return out, err
 		}
 		out.Customer = n[f.Customer]
+	}
+	if out.Tag, err = s.tagName(ctx, f.Tag); err != nil {
+		return out, err
 	}
 	if q := f.Query.String(); q != "" {
 		out.Further = json.RawMessage(q)

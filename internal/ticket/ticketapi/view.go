@@ -37,6 +37,7 @@ type Row struct {
 	CreatedAt    *time.Time     `json:"created_at"`
 	ActivityAt   *time.Time     `json:"activity_at"`
 	UnansweredAt *time.Time     `json:"unanswered_since,omitempty" doc:"Since when the customer waits for a word"`
+	Tags         []string       `json:"tags" doc:"Names of its tags"`
 	Version      int64          `json:"version" doc:"Send it back with a change" example:"3"`
 }
 
@@ -128,13 +129,29 @@ type Link struct {
 }
 
 // names are the numbers views need beside the tickets themselves.
-type names struct{ customers, tickets map[int64]string }
+type names struct {
+	customers, tickets map[int64]string
+	tags               []ticket.Tag
+}
+
+func (n names) tagged(g ticket.Tags) []string {
+	out := []string{}
+	for _, t := range n.tags {
+		if g.Has(t.ID) {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
 
 func (s *service) names(ctx context.Context, q db.Querier, customers, tickets []int64) (n names, err error) {
 	if n.customers, err = customer.Numbers(ctx, q, some(customers)); err != nil {
 		return n, err
 	}
-	n.tickets, err = ticket.Numbers(ctx, q, some(tickets))
+	if n.tickets, err = ticket.Numbers(ctx, q, some(tickets)); err != nil {
+		return n, err
+	}
+	n.tags, err = ticket.TagList(ctx, q)
 	return n, err
 }
 
@@ -155,7 +172,7 @@ func (s *service) row(ctx context.Context, q db.Querier, r ticket.Row, n names) 
 		Customer:   CustomerRef{n.customers[r.CustomerID], r.CustomerName, r.CustomerLevel},
 		Department: s.people.Department(ctx, q, r.DepartmentID), Assignee: s.people.Person(ctx, q, r.AssigneeID), Supervisor: s.people.Person(ctx, q, r.SupervisorID),
 		Parent: n.tickets[r.ParentID], Round: r.Round, Escalation: r.Escalation, Overdue: r.Overdue, Rating: r.Rating, DueAt: api.At(ctx, r.DueAt), DueClock: string(r.DueClock),
-		CreatedAt: api.At(ctx, r.CreatedAt), ActivityAt: api.At(ctx, r.ActivityAt), UnansweredAt: api.At(ctx, r.CustomerAt), Version: r.Version,
+		CreatedAt: api.At(ctx, r.CreatedAt), ActivityAt: api.At(ctx, r.ActivityAt), UnansweredAt: api.At(ctx, r.CustomerAt), Version: r.Version, Tags: n.tagged(r.Tags),
 	}
 }
 
@@ -190,7 +207,7 @@ func (s *service) view(ctx context.Context, q db.Querier, t ticket.Ticket) (Tick
 		Row: s.row(ctx, q, ticket.Row{Number: t.Number, ParentID: t.ParentID, Title: t.Title, Type: t.Type, Priority: t.Priority, Urgency: t.Urgency, Channel: t.Channel,
 			CustomerID: t.CustomerID, CustomerName: t.CustomerName, CustomerLevel: t.CustomerLevel, DepartmentID: t.DepartmentID, AssigneeID: t.AssigneeID, SupervisorID: t.SupervisorID,
 			State: t.State, Round: t.Round, Escalation: t.Escalation, Overdue: t.Overdue, Rating: t.Rating, DueAt: t.DueAt, DueClock: t.DueClock,
-			CreatedAt: t.CreatedAt, ActivityAt: t.ActivityAt, CustomerAt: t.CustomerAt, Version: t.Version}, n),
+			CreatedAt: t.CreatedAt, ActivityAt: t.ActivityAt, CustomerAt: t.CustomerAt, Version: t.Version, Tags: t.Tags}, n),
 		Class: t.Class, CategoryID: t.CategoryID, PriorityReason: t.PriorityReason, Description: t.Description, ContactID: t.ContactID,
 		Solution: t.Solution, Cause: t.Cause, Corrective: t.Corrective, DelayReason: t.DelayReason, Summary: t.Summary, Outcome: t.Outcome, CancelReason: t.CancelReason,
 		DuplicateOf: n.tickets[t.DuplicateOf], MergedInto: n.tickets[t.MergedInto], FirstDueAt: api.At(ctx, t.DeferredFrom), DeferralAsked: t.DeferralID != 0, Conference: string(t.Conference), Follows: n.tickets[t.FollowsID], OpenChildren: t.OpenChildren, CreatedBy: t.CreatedByName,

@@ -27,7 +27,7 @@ type newBulkView struct {
 	Count  string
 	Back   string
 
-	Kinds, People, Departments, Priorities, Urgencies, Categories, Codes, Watchers []ui.Option
+	Kinds, People, Departments, Priorities, Urgencies, Categories, Codes, Watchers, Tags []ui.Option
 }
 
 type bulkView struct {
@@ -112,6 +112,9 @@ func (p *pages) bulkForm(r *web.Request, f *web.Form) (v newBulkView, err error)
 	}
 	v.Priorities, v.Urgencies = options(r, "ticket.priority.", ticket.Priorities), options(r, "ticket.urgency.", ticket.Urgencies)
 	v.Codes = options(r, "ticket.cancel.", slices.DeleteFunc(slices.Clone(ticket.CancelReasons), func(c string) bool { return c == "duplicate" }))
+	if v.Tags, err = p.tagOptions(r); err != nil {
+		return v, err
+	}
 	if v.Categories, err = p.categories(r); err != nil {
 		return v, err
 	}
@@ -157,6 +160,8 @@ func (p *pages) startBulk(w http.ResponseWriter, r *web.Request) error {
 		c.Urgency = f.String("urgency")
 	case ticket.BulkCategory:
 		c.Category = f.ID("category")
+	case ticket.BulkTag, ticket.BulkUntag:
+		c.Tag = f.ID("tag")
 	case ticket.BulkCancel:
 		c.Code = f.String("code")
 	}
@@ -201,6 +206,10 @@ func (p *pages) sayBulk(r *web.Request, c ticket.BulkChange) string {
 	case ticket.BulkCategory:
 		if what, _ = p.categoryName(r, c.Category); what == "" {
 			what = r.T("ticket.none")
+		}
+	case ticket.BulkTag, ticket.BulkUntag:
+		if tags, _ := p.chips(ctx, ticket.Tags("").With([]int64{c.Tag}, nil)); len(tags) > 0 {
+			what = tags[0].Name
 		}
 	case ticket.BulkCancel:
 		what = r.T("ticket.cancel." + c.Code)

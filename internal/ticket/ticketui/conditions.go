@@ -53,6 +53,10 @@ func (p *pages) names(r *web.Request) (func(kind customer.AttrKind, v string) st
 			return user(n)
 		case customer.KindDepartment:
 			return department(n)
+		case customer.KindTag:
+			if tags, _ := p.chips(r.Context(), ticket.Tags("").With([]int64{n}, nil)); len(tags) > 0 {
+				return tags[0].Name
+			}
 		case customer.KindCustomer:
 			if c, err := p.Customers.Get(r.Context(), customer.View(r.Actor), n); err == nil {
 				return c.Name
@@ -121,6 +125,8 @@ func (p *pages) filterPage(w http.ResponseWriter, r *web.Request) error {
 				return append([]ui.Option{{Value: customer.Me, Label: r.T("customer.query.me")}}, out...), nil
 			case customer.KindDepartment:
 				return p.departments(r, id)
+			case customer.KindTag:
+				return p.tagOptions(r)
 			}
 			return nil, nil
 		},

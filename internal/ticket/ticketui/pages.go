@@ -141,6 +141,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /tickets/{number}/contacts/{contact}/values", customer.PermReveal, p.reveal)
 	p.deskRoutes(rt)
 	p.togetherRoutes(rt)
+	p.tagRoutes(rt)
 	rt.Handle("GET  /tickets/{number}/nudge", ticket.PermView, p.showNudge)
 	rt.Handle("POST /tickets/{number}/nudge", ticket.PermView, p.nudge)
 	rt.Handle("GET  /desk", ticket.PermSupervise, p.desk)

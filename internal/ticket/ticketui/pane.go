@@ -52,6 +52,8 @@ type pane struct {
 	Unsent   []ticket.Unsent // his messages on their way, and drafts of this ticket that are shared with him
 	Shared   []sharedLine
 	Side2    side
+	Chips    []ticket.Tag
+	CanTag   bool
 }
 
 // canTake reports whether the ticket is nobody's and the reader may make it his.
@@ -278,6 +280,7 @@ func (p *pages) frameOf(r *web.Request, t ticket.Ticket, keep url.Values) *pane 
 	v.More = append(v.More, p.togetherActs(r, &t, v.Query)...)
 	live := t.State != ticket.Closed && t.State != ticket.Cancelled
 	v.CanEdit = canEdit(r, t)
+	v.CanTag = t.MergedInto == 0 && r.Actor.Can(ticket.PermEdit) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermEdit)))
 	v.CanWrite = r.Actor.Can(ticket.PermNote) && t.MergedInto == 0
 	v.CanReply = live && r.Actor.Can(ticket.PermHandle) && (t.AssigneeID == r.Actor.ID || t.InScope(authz.For(r.Actor, ticket.PermSupervise)))
 	v.CanReveal = mayReveal(r, t)
@@ -288,6 +291,10 @@ func (p *pages) frameOf(r *web.Request, t ticket.Ticket, keep url.Values) *pane 
 func (p *pages) head(v *pane) []load {
 	t := v.T
 	loads := []load{
+		func(r *web.Request) (err error) {
+			v.Chips, err = p.chips(r.Context(), t.Tags) // none, or held
+			return err
+		},
 		func(r *web.Request) (err error) {
 			v.Unsent, err = p.Tickets.UnsentOf(r.Context(), r.Actor, t.ID)
 			p.shared(r, v)

@@ -30,7 +30,7 @@ type workspace struct {
 	Outbox    []ticket.Unsent // the reader's messages on their way, when no ticket is open
 	untouched bool            // nothing in the filter is set
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages, Tags []ui.Option
 }
 
 // sidebar is the list of views.
@@ -56,7 +56,7 @@ func (s sidebar) Key() any {
 type panel struct {
 	Form *web.Form
 
-	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages []ui.Option
+	Types, Classes, Categories, Priorities, Urgencies, Channels, Levels, Departments, People, Shares, Stages, Tags []ui.Option
 
 	key any
 }
@@ -67,9 +67,9 @@ func (p panel) Key() any { return p.key }
 // Panel is the filter as it was filled in.
 func (w workspace) Panel() panel {
 	p := panel{Form: w.Form, Types: w.Types, Classes: w.Classes, Categories: w.Categories, Priorities: w.Priorities, Urgencies: w.Urgencies, Channels: w.Channels,
-		Levels: w.Levels, Departments: w.Departments, People: w.People, Shares: w.Shares, Stages: w.Stages}
+		Levels: w.Levels, Departments: w.Departments, People: w.People, Shares: w.Shares, Stages: w.Stages, Tags: w.Tags}
 	if w.untouched {
-		p.key = offered(w.Categories, w.Departments, w.People, w.Shares, w.Stages)
+		p.key = offered(w.Categories, w.Departments, w.People, w.Shares, w.Stages, w.Tags)
 	}
 	return p
 }
@@ -138,9 +138,25 @@ type row struct {
 	ticket.Row
 	Href    string
 	Current bool
-	Over    bool  // he had put it off, and it is back
-	Until   int64 // he has put it off until then, µs
+	Over    bool   // he had put it off, and it is back
+	Until   int64  // he has put it off until then, µs
+	Labels  string // its tags: colour and name of each, with zero bytes between; a row is compared as a whole
 }
+
+// Chips are the tags of the row, at most three.
+func (r row) Chips() (out []ticket.Tag) {
+	parts := strings.Split(r.Labels, "\x00")
+	for i := 0; i+1 < len(parts) && len(out) < shownTags; i += 2 {
+		out = append(out, ticket.Tag{Colour: parts[i], Name: parts[i+1]})
+	}
+	return out
+}
+
+// MoreTags is how many tags more there are.
+func (r row) MoreTags() int { return max(0, strings.Count(r.Labels, "\x00")/2-shownTags) }
+
+// shownTags is how many a row shows.
+const shownTags = 3
 
 // PutOff is until when the ticket is put off.
 func (r row) PutOff() time.Time { return db.FromMicros(r.Until) }
@@ -168,7 +184,7 @@ func orderKey(s selection) string {
 }
 
 // narrowing are the fields of the filter panel.
-var narrowing = []string{"type", "class", "category", "priority", "urgency", "channel", "level", "department", "assignee", "stage", "from", "to"}
+var narrowing = []string{"type", "class", "category", "priority", "urgency", "channel", "level", "department", "assignee", "stage", "tag", "from", "to"}
 
 // standard is the view somebody begins with.
 func standard(r *web.Request) string {
@@ -229,7 +245,7 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 	}
 	s.filter = ticket.Filter{View: s.view, Type: code("type", ticket.Types), Class: code("class", ticket.Classes), Category: number("category"),
 		Priority: code("priority", ticket.Priorities), Urgency: code("urgency", ticket.Urgencies), Channel: code("channel", ticket.Channels),
-		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"),
+		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"), Tag: number("tag"),
 		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
 		States: s.filter.States, Open: s.filter.Open, Query: s.filter.Query, Columns: s.filter.Columns}
 	process, stage, _ := strings.Cut(f.String("stage"), ".") // "12" a process, "12.s3" a stage of it
@@ -296,6 +312,7 @@ func fill(f *web.Form, v ticket.Filter, r *web.Request) {
 	set("level", v.Level)
 	set("department", id(v.Department))
 	set("assignee", id(v.Assignee))
+	set("tag", id(v.Tag))
 	if v.Process != 0 {
 		set("stage", strings.TrimSuffix(id(v.Process)+"."+v.Stage, "."))
 	}
@@ -355,7 +372,11 @@ func (p *pages) queueOf(r *web.Request, s selection, open string) (queue, error)
 				x.StageName = n
 			}
 		}
-		q.Rows[i] = row{Row: x, Href: "/tickets/" + x.Number + tail, Current: x.Number == open}
+		labels, err := p.labels(r, x.Tags)
+		if err != nil {
+			return q, err
+		}
+		q.Rows[i] = row{Labels: labels, Row: x, Href: "/tickets/" + x.Number + tail, Current: x.Number == open}
 	}
 	if q.Says, err = p.says(r, s.filter.Query); err != nil {
 		return q, err
@@ -522,6 +543,9 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 	ws.Types, ws.Classes = options(r, "ticket.type.", ticket.Types), options(r, "ticket.class.", ticket.Classes)
 	ws.Priorities, ws.Urgencies = options(r, "ticket.priority.", ticket.Priorities), options(r, "ticket.urgency.", ticket.Urgencies)
 	ws.Channels, ws.Levels = options(r, "ticket.channel.", ticket.Channels), options(r, "ticket.level.", ticket.Levels)
+	if ws.Tags, err = p.tagOptions(r); err != nil {
+		return ws, s, err
+	}
 	if ws.Categories, err = p.categories(r); err != nil {
 		return ws, s, err
 	}
