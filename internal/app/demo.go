@@ -24,7 +24,7 @@ func (s sampleData) Present(ctx context.Context) (demo.Counts, error) {
 
 // Remove implements [demoui.Sample].
 func (s sampleData) Remove(ctx context.Context, actor authz.Actor) (demo.Counts, error) {
-	return demo.Remove(ctx, s.Run, s.Org, s.Customers, s.Tickets, s.Privacy, actor)
+	return demo.Remove(ctx, s.Run, s.Org, s.Customers, s.Tickets, s.Privacy, s.Rules, actor)
 }
 
 // addDemo adds the sample data once and says on out how to sign in.
@@ -60,7 +60,7 @@ func (a *App) addDemo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	f, err := demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Processes: b.Processes, Tasks: b.Tasks, Clock: past}, demo.Full, now)
+	f, err := demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Processes: b.Processes, Tasks: b.Tasks, Rules: b.Rules, Clock: past}, demo.Full, now)
 	if err != nil {
 		return err
 	}

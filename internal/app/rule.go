@@ -12,7 +12,7 @@ import (
 
 // rules lets what administrators have decided happen by itself.
 func (a *App) rules() {
-	a.Rules = rule.New(a.Run, rule.Rooms{Org: a.Org, Customers: a.Customers, Tickets: a.Tickets, Keys: a.Keys, Jobs: a.Queue, PublicURL: a.Config.PublicURL})
+	a.Rules = rule.New(a.Run, rule.Rooms{Org: a.Org, Customers: a.Customers, Tickets: a.Tickets, Processes: a.Processes, Keys: a.Keys, Jobs: a.Queue, PublicURL: a.Config.PublicURL})
 	a.Follower.Listen(a.Rules.Listener())
 	a.Duties.Every("rules", 20*time.Second, func(ctx context.Context) error { _, err := a.Rules.Sweep(ctx); return err })
 	a.Duties.Every("rule log", 12*time.Hour, a.Rules.Prune)

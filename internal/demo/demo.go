@@ -30,6 +30,7 @@ import (
 	"bihuan/internal/org"
 	"bihuan/internal/privacy"
 	"bihuan/internal/process"
+	"bihuan/internal/rule"
 	"bihuan/internal/setting"
 	"bihuan/internal/sla"
 	"bihuan/internal/task"
@@ -51,6 +52,7 @@ type Rooms struct {
 	Privacy    *privacy.Service  // nil: nobody asks about his data
 	Processes  *process.Service  // nil: requests follow no process
 	Tasks      *task.Service     // nil: nobody does what he has planned
+	Rules      *rule.Service     // nil: nothing happens by itself
 	Clock      *clock.Fake
 }
 
@@ -148,7 +150,7 @@ func about(c Counts) map[string]any {
 // real people have made of it stays: a customer for whom they registered a
 // ticket becomes a real one, and their tickets in the hands of sample staff go
 // to actor, or to an administrator.
-func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer.Service, t *ticket.Service, p *privacy.Service, actor authz.Actor) (n Counts, err error) {
+func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer.Service, t *ticket.Service, p *privacy.Service, rules *rule.Service, actor authz.Actor) (n Counts, err error) {
 	if err := actor.Check(org.PermManage); err != nil {
 		return n, err
 	}
@@ -168,6 +170,15 @@ func Remove(ctx context.Context, run *action.Runner, o *org.Service, c *customer
 			return err
 		}
 		if err := complaint.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := rules.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := task.RemoveDemo(ctx, a); err != nil {
+			return err
+		}
+		if err := unroute(ctx, a, t); err != nil {
 			return err
 		}
 		if n.Tickets, err = t.RemoveDemo(ctx, a); err != nil {

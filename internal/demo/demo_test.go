@@ -18,6 +18,8 @@ import (
 	"bihuan/internal/job"
 	"bihuan/internal/notify"
 	"bihuan/internal/privacy"
+	"bihuan/internal/process"
+	"bihuan/internal/rule"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
 	"bihuan/internal/web"
@@ -42,7 +44,7 @@ func shape(t *testing.T, d *db.DB) string {
 		`SELECT COUNT(*) || '/' || SUM(open_tickets) || '/' || SUM(total_tickets) FROM customers`,
 		`SELECT COUNT(*) || '/' || SUM(version) || '/' || SUM(activity_at) FROM tickets`,
 		`SELECT COUNT(*) FROM entries`, `SELECT COUNT(*) FROM clocks`, `SELECT COUNT(*) FROM clock_segments`, `SELECT COUNT(*) FROM contacts`,
-		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM complaints`, `SELECT COUNT(*) FROM complaint_records`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM person_requests`, `SELECT COUNT(*) FROM deletions`, `SELECT COUNT(*) FROM disclosures`, `SELECT COUNT(*) FROM disclosure_customers`, `SELECT COUNT(*) FROM files`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
+		`SELECT COUNT(*) FROM ratings`, `SELECT COUNT(*) FROM complaints`, `SELECT COUNT(*) FROM complaint_records`, `SELECT COUNT(*) FROM deliveries`, `SELECT COUNT(*) FROM notifications`, `SELECT COUNT(*) FROM approvals`, `SELECT COUNT(*) FROM approval_history`, `SELECT COUNT(*) FROM person_requests`, `SELECT COUNT(*) FROM deletions`, `SELECT COUNT(*) FROM disclosures`, `SELECT COUNT(*) FROM disclosure_customers`, `SELECT COUNT(*) FROM files`, `SELECT COUNT(*) FROM rules`, `SELECT COUNT(*) FROM rule_firings`, `SELECT COUNT(*) FROM tasks`, `SELECT COUNT(*) FROM skills`, `SELECT COUNT(*) FROM user_skills`, `SELECT COUNT(*) FROM routing_chains`, `SELECT COUNT(*) FROM ticket_tags`, `SELECT COUNT(*) FROM ticket_tagged`, `SELECT COUNT(*) FROM tags`, `SELECT COUNT(*) FROM needs`,
 		`SELECT COALESCE(SUM(open), 0) FROM ticket_load`, `SELECT COUNT(*) FROM search_ticket`, `SELECT COUNT(*) FROM search_customer`,
 	} {
 		var s string
@@ -61,7 +63,10 @@ func rooms(h *tickettest.House) (Rooms, *job.Queue) {
 	h.Customers.AskApprovals(approvals)
 	queue := job.New(h.D, job.Config{})
 	personal := privacy.New(h.Run, privacy.Rooms{Org: h.Org, Approvals: approvals, Fields: h.Customers.Fields(), Customers: h.Customers, Tickets: h.Service, Files: h.Files, Keys: h.Keys, Jobs: queue})
-	return Rooms{Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Complaints: complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files), Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
+	procs := process.New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files)
+	rules := rule.New(h.Run, rule.Rooms{Org: h.Org, Customers: h.Customers, Tickets: h.Service, Processes: procs, Keys: h.Keys, Jobs: queue})
+	h.Follower.Listen(rules.Listener())
+	return Rooms{Rules: rules, Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Complaints: complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files), Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
 }
 
 func TestFillAndRemove(t *testing.T) {
@@ -115,7 +120,7 @@ func TestFillAndRemove(t *testing.T) {
 		kept := h.Register(func(in *ticket.RegisterInput) { in.CustomerID = sample })
 		kept = h.Move("zhuguan", kept, ticket.Assign, ticket.Input{AssigneeID: f.id("demo.agent", h)})
 
-		n, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("guanli"))
+		n, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, r.Rules, h.As("guanli"))
 		h.OK(err)
 		if n.Customers != size.Customers+again-1 || n.Tickets != f.Tickets || n.Users != len(staff) {
 			t.Errorf("removed %+v of %+v", n, f.Counts)
@@ -142,13 +147,13 @@ func TestFillAndRemove(t *testing.T) {
 			}
 			return err
 		}))
-		_, err = Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("guanli"))
+		_, err = Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, r.Rules, h.As("guanli"))
 		h.OK(err)
 		h.OK(h.Follower.Drain(h.Ctx))
 		if after := shape(t, d); after != before {
 			t.Errorf("before\n%s\nafter\n%s", before, after)
 		}
-		if _, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, h.As("kefu")); err == nil {
+		if _, err := Remove(h.Ctx, h.Run, h.Org, h.Customers, h.Service, r.Privacy, r.Rules, h.As("kefu")); err == nil {
 			t.Error("an agent may remove the sample data")
 		}
 		v, err := event.Verify(h.Ctx, d.Read())
@@ -197,6 +202,9 @@ func checkLife(t *testing.T, d *db.DB, end int64) {
 		"explained":           `SELECT COUNT(*) FROM tickets WHERE type = 'complaint' AND cause <> '' AND corrective <> ''`,
 		"complaints in work":  `SELECT COUNT(*) FROM complaints WHERE is_open = 1 AND step NOT IN ('', 'receive')`,
 		"complaints raised":   `SELECT COUNT(*) FROM complaints WHERE level > 1`,
+		"tagged":              `SELECT COUNT(*) FROM ticket_tagged`,
+		"rules that fired":    `SELECT COUNT(*) FROM rules WHERE demo = 1 AND fired > 0`,
+		"skills":              `SELECT COUNT(*) FROM user_skills`,
 		"complaints reviewed": `SELECT COUNT(*) FROM complaint_records WHERE step = 'review'`,
 		"ratings":             `SELECT COUNT(*) FROM ratings`,
 		"notices":             `SELECT COUNT(*) FROM notifications WHERE read_at = 0`,

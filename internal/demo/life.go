@@ -147,6 +147,9 @@ func (l *life) play(ctx context.Context, hash string) (err error) {
 	l.rights()
 	l.tasks()
 	l.at(l.end.Add(-3*time.Hour), l.repairs)
+	l.at(l.end.Add(-30*time.Hour), l.automate)
+	l.at(l.end.Add(-90*time.Minute), l.route)
+	l.at(l.end.Add(-80*time.Minute), l.markTickets)
 	l.every(3*time.Hour, l.start.Add(3*time.Hour), l.Follower.Drain)
 	if l.Notify != nil { // yesterday's notices have been read
 		l.at(l.end.Add(-10*time.Hour), func(ctx context.Context) error {

@@ -640,7 +640,12 @@ func (s *Service) StageName(ctx context.Context, l i18n.Lang, version int64, cod
 // InForce returns the versions new tickets follow, by process; it asks the store
 // at most every few seconds.
 func (s *Service) InForce(ctx context.Context) ([]Version, error) {
-	live, err := s.current(ctx, s.db().Read())
+	return s.InForceIn(ctx, s.db().Read())
+}
+
+// InForceIn is InForce inside a transaction.
+func (s *Service) InForceIn(ctx context.Context, q db.Querier) ([]Version, error) {
+	live, err := s.current(ctx, q)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ import (
 	"bihuan/internal/field"
 	"bihuan/internal/i18n"
 	"bihuan/internal/job"
+	"bihuan/internal/org"
+	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
 )
@@ -141,6 +143,9 @@ func (s *Service) checkAct(ctx context.Context, a *action.Action, i int, act Act
 			return err
 		}
 	default:
+		if o, ok := s.Other(act.Do); ok {
+			return s.checkOther(ctx, a, o, act, at, e)
+		}
 		e.Field(at("do"), "rule.act.unknown")
 	}
 	return nil
@@ -232,6 +237,7 @@ type doing struct {
 	chain []int64
 	res   []Result
 	dirty bool // the ticket has changed
+	own   bool // and perhaps fields of the company's own
 }
 
 // all does the actions of a rule in their order; fields that are set become one
@@ -257,6 +263,9 @@ func (d *doing) all(ctx context.Context, tx *db.Tx) error {
 		}
 		do := map[string]func(context.Context, *action.Action, Act) (Result, error){DoAssign: d.assign, DoReply: d.reply, DoNote: d.note, DoNotify: d.notify,
 			DoEscalate: d.escalate, DoWebhook: d.webhook}[act.Do]
+		if o, ok := d.s.Other(act.Do); ok {
+			do = d.other(o)
+		}
 		if do == nil {
 			d.res = append(d.res, Result{Act: act, How: "failed", Key: "rule.act.unknown"})
 			continue
@@ -404,6 +413,7 @@ func (d *doing) set(ctx context.Context, a *action.Action, acts []Act) error {
 	if !differs {
 		return same{}
 	}
+	d.own = d.own || len(p.Fields) > 0
 	t, err = d.s.tick.PatchIn(ctx, a, t.ID, p)
 	if f, ok := fault.As(err); ok && f.Key == "ticket.nothing_changed" {
 		return same{}
@@ -505,17 +515,24 @@ func (s *Service) fill(ctx context.Context, q db.Querier, text string, t ticket.
 	if !strings.Contains(text, "{") {
 		return text, nil
 	}
-	first, solved, err := s.tick.Promised(ctx, q, t.ID)
-	if err != nil {
-		return "", err
+	var first, solved sla.Clock
+	var err error
+	if strings.Contains(text, "{first_response}") || strings.Contains(text, "{resolution}") {
+		if first, solved, err = s.tick.Promised(ctx, q, t.ID); err != nil {
+			return "", err
+		}
 	}
-	dep, _, err := s.org.Department(ctx, q, t.DepartmentID)
-	if err != nil {
-		return "", err
+	var dep org.Department
+	if strings.Contains(text, "{department}") {
+		if dep, _, err = s.org.Department(ctx, q, t.DepartmentID); err != nil {
+			return "", err
+		}
 	}
-	company, err := s.org.CompanyIn(ctx, q)
-	if err != nil {
-		return "", err
+	var company org.Company
+	if strings.Contains(text, "{company}") {
+		if company, err = s.org.CompanyIn(ctx, q); err != nil {
+			return "", err
+		}
 	}
 	return fillWords(text, l, t, first.DueAt, solved.DueAt, dep.Name, company.Name, s.tick.LookupCode(t)), nil
 }

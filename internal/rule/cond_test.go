@@ -12,7 +12,6 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
-	"bihuan/internal/field"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 
@@ -45,11 +44,11 @@ func aMoment() *moment {
 	h := func(n int) time.Time { return noon.Add(-time.Duration(n) * time.Hour) }
 	return &moment{now: noon, office: DefaultOffice(), message: "请尽快ＨＥＬＰ", departments: []int{3, 1}, categories: []int{7, 2},
 		t: ticket.Ticket{Title: "设备冒烟", Description: "开机后 E01 报错", Type: "complaint", Class: "problem", State: ticket.InProgress, Urgency: "urgent", Priority: "high", Channel: "email",
-			AssigneeID: 5, Round: 2, Escalation: 1, Rating: 2, OpenChildren: 1, CustomerAt: h(3), CreatedAt: h(48), ActivityAt: h(5), StateAt: h(10), DueAt: h(-2), CustomerLevel: "vip", CustomerName: "南粤医疗", Overdue: false},
+			AssigneeID: 5, Round: 2, Escalation: 1, Rating: 2, OpenChildren: 1, CustomerAt: h(3), CreatedAt: h(48), ActivityAt: h(5), StateAt: h(10), DueAt: h(-2), CustomerLevel: "vip", CustomerName: "南粤医疗", Overdue: false, Tags: " 3 8 "},
 		e: event.Stored{ActorKind: authz.User, ActorID: 9}, fact: ticket.Fact{Clock: sla.Update, Changes: []event.Change{{Field: "urgency"}, {Field: "年产值"}}},
-		c: customer.Customer{Type: customer.Company, Grade: "a", Stage: "active", Region: "广东 广州", OpenTickets: 3, TotalTickets: 8, Tags: []customer.Tag{{ID: 4}, {ID: 6}}},
-		own: map[field.Object]map[string]any{field.Ticket: {"note": "VIP 备件", "amount": 1200.5, "site": true, "until": "2026-11-30", "年产值": math.NaN(), "line": "a", "keeper": 5},
-			field.Customer: {"areas": []string{"south"}}}}
+		c:          customer.Traits{Type: customer.Company, Grade: "a", Stage: "active", Region: "广东 广州", OpenTickets: 3, TotalTickets: 8, Tags: []int64{4, 6}},
+		ofTicket:   map[string]any{"note": "VIP 备件", "amount": 1200.5, "site": true, "until": "2026-11-30", "年产值": math.NaN(), "line": "a", "keeper": 5},
+		ofCustomer: map[string]any{"areas": []string{"south"}}}
 }
 
 func holds(t testing.TB, text string, vs []Var) bool {
@@ -83,7 +82,7 @@ func TestConditions(t *testing.T) {
 		"rating": {OpMin: {"2"}, OpMax: {"2"}, OpEq: {"2"}}, "open_children": {OpMin: {"1"}, OpMax: {"1"}, OpEq: {"1"}}, "age_hours": {OpMin: {"48"}, OpMax: {"48"}, OpEq: {"48"}},
 		"idle_hours": {OpMin: {"4.5"}, OpMax: {"5"}, OpEq: {"5"}}, "waiting_hours": {OpMin: {"3"}, OpMax: {"3"}, OpEq: {"3"}}, "state_hours": {OpMin: {"10"}, OpMax: {"10"}, OpEq: {"10"}},
 		"due_hours": {OpMin: {"-1"}, OpMax: {"2"}, OpEq: {"2"}}, "hour": {OpMin: {"12"}, OpMax: {"12"}, OpEq: {"12"}}, "weekday": {OpIs: {"7"}}, "message": {OpHas: {"help"}, OpIs: {"请尽快ＨＥＬＰ"}},
-		"by": {OpIs: {"user"}}, "by_user": {OpIs: {"9"}}, "changed": {OpIs: {"custom"}}, "clock": {OpIs: {"update"}}, "customer_level": {OpIs: {"vip"}}, "customer_name": {OpHas: {"医疗"}, OpIs: {"南粤医疗"}},
+		"tags": {OpIs: {"8"}}, "by": {OpIs: {"user"}}, "by_user": {OpIs: {"9"}}, "changed": {OpIs: {"custom"}}, "clock": {OpIs: {"update"}}, "customer_level": {OpIs: {"vip"}}, "customer_name": {OpHas: {"医疗"}, OpIs: {"南粤医疗"}},
 		"customer_type": {OpIs: {"company"}}, "customer_grade": {OpIs: {"a"}}, "customer_stage": {OpIs: {"active"}}, "customer_tags": {OpIs: {"6"}}, "customer_region": {OpHas: {"广州"}, OpIs: {"广东 广州"}},
 		"customer_open_tickets": {OpMin: {"3"}, OpMax: {"3"}, OpEq: {"3"}}, "customer_tickets": {OpMin: {"8"}, OpMax: {"8"}, OpEq: {"8"}},
 		"fields.note": {OpHas: {"vip"}, OpIs: {"VIP 备件"}}, "fields.amount": {OpMin: {"1200.5"}, OpMax: {"1200.5"}, OpEq: {"1200.5"}}, "fields.line": {OpIs: {"a"}}, "fields.keeper": {OpIs: {"5"}},

@@ -129,6 +129,51 @@ type program struct {
 	text string
 	code *vm.Program
 	uses []string // codes of variables
+	only []guard  // what must hold for the whole to hold; asked first
+}
+
+// guard is a condition on a code of the ticket that stands in the outermost "and".
+type guard struct {
+	code string
+	is   []string
+}
+
+// guards are the conditions of the outermost "and" that compare a code with codes.
+func guards(n ast.Node) (out []guard) {
+	for _, m := range members(n, map[bool]string{true: "and"}[joined(n) == "and"]) {
+		b, ok := m.(*ast.BinaryNode)
+		if !ok {
+			continue
+		}
+		name, ok := b.Left.(*ast.IdentifierNode)
+		if !ok {
+			continue
+		}
+		var nodes []ast.Node
+		switch right := b.Right.(type) {
+		case *ast.ArrayNode:
+			if b.Operator == "in" {
+				nodes = right.Nodes
+			}
+		case *ast.StringNode:
+			if b.Operator == "==" {
+				nodes = []ast.Node{right}
+			}
+		}
+		g := guard{code: name.Value}
+		for _, x := range nodes {
+			s, ok := x.(*ast.StringNode)
+			if !ok {
+				g.is = nil
+				break
+			}
+			g.is = append(g.is, s.Value)
+		}
+		if len(g.is) > 0 {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // Compile checks and compiles an expression. What is wrong is a fault at the
@@ -154,7 +199,7 @@ func compile(text string, vs []Var, env expr.Option) (p program, err error) {
 	if w.err != nil {
 		return p, w.err
 	}
-	p.uses = w.uses
+	p.uses, p.only = w.uses, guards(tree.Node)
 	if p.code, err = expr.Compile(text, append([]expr.Option{env}, options...)...); err != nil {
 		return p, explained(text, err)
 	}
@@ -294,7 +339,7 @@ func (p program) needs(ids map[string]fieldRef) (w wants) {
 	for _, code := range p.uses {
 		w.vars[code] = true
 		if ref, ok := ids[code]; ok {
-			w.add(wants{fields: map[field.Object][]int64{ref.obj: {ref.id}}})
+			w.add(wants{own: map[field.Object][]fieldRef{ref.obj: {ref}}})
 			continue
 		}
 		for _, b := range builtins {
@@ -308,8 +353,10 @@ func (p program) needs(ids map[string]fieldRef) (w wants) {
 
 // fieldRef is a custom field behind a variable.
 type fieldRef struct {
-	obj field.Object
-	id  int64
+	obj  field.Object
+	id   int64
+	code string
+	kind VarKind
 }
 
 // machine evaluates programs one after the other.
@@ -317,6 +364,11 @@ type machine struct{ vm vm.VM }
 
 // holds reports whether p is true of env.
 func (m *machine) holds(p *program, env map[string]any) (bool, error) {
+	for _, g := range p.only {
+		if v, ok := env[g.code].(string); ok && !slices.Contains(g.is, v) {
+			return false, nil
+		}
+	}
 	m.vm.MemoryBudget = memoryBudget
 	out, err := m.vm.Run(p.code, env)
 	if err != nil {

@@ -335,8 +335,16 @@ func (s *Service) Remove(ctx context.Context, actor authz.Actor, id int64) (name
 	return name, err
 }
 
-// RemoveDemo takes the rules of the sample data away.
+// RemoveDemo takes the rules of the sample data away, and what is written of
+// sample tickets in the log; before those go.
 func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) error {
+	const sample = `(SELECT id FROM tickets WHERE demo = 1 OR parent_id IN (SELECT p.id FROM tickets p WHERE p.demo = 1))`
+	for _, stmt := range []string{`DELETE FROM rule_firings WHERE ticket_id IN ` + sample, `DELETE FROM rule_occasions WHERE ticket_id IN ` + sample,
+		`DELETE FROM rule_occasions WHERE rule_id IN (SELECT id FROM rules WHERE demo = 1)`} {
+		if _, err := a.Exec(ctx, stmt); err != nil {
+			return fmt.Errorf("rule: sample data: %w", err)
+		}
+	}
 	res, err := a.Exec(ctx, `DELETE FROM rules WHERE demo = 1`)
 	if err != nil {
 		return fmt.Errorf("rule: sample data: %w", err)

@@ -185,8 +185,7 @@ func (s *Service) answer(ctx context.Context, tx *db.Tx, o *snapshot, m *moment)
 	} else if err != nil {
 		return err
 	}
-	_, err = writeFiring(ctx, tx, Firing{TicketID: m.t.ID, EventID: m.e.ID, Occasion: m.e.Kind, Outcome: outcome([]Result{res}), Detail: Detail{Done: []Result{res}}})
-	return err
+	return writeFiring(ctx, tx, Firing{TicketID: m.t.ID, EventID: m.e.ID, Occasion: m.e.Kind, Outcome: outcome([]Result{res}), Detail: Detail{Done: []Result{res}}})
 }
 
 // ReplyCode chooses the text: English for whoever wrote without a Chinese

@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/job"
 	"bihuan/internal/org"
+	"bihuan/internal/process"
 	"bihuan/internal/ticket"
 )
 
@@ -84,6 +85,7 @@ var Occasions = []Occasion{
 	{"noted", []string{"ticket.noted"}},
 	{"followed_up", []string{"ticket.followed_up"}},
 	{"edited", []string{"ticket.edited"}},
+	{"tagged", []string{ticket.TagsChanged}},
 	{"confirmation", []string{"ticket.confirmation_requested"}},
 	{"rated", []string{"ticket.rated", "ticket.confirmed", "ticket.disputed"}},
 	{"second", []string{"ticket.disputed", "ticket.reopened"}},
@@ -153,6 +155,7 @@ type Rooms struct {
 	Org       *org.Service
 	Customers *customer.Service
 	Tickets   *ticket.Service
+	Processes *process.Service // nil: there are none
 	Keys      *crypt.Keeper
 	Jobs      *job.Queue
 	PublicURL string
@@ -168,10 +171,14 @@ type Service struct {
 	jobs *job.Queue
 	url  string
 	net  outbound
+	proc *process.Service
+
+	others []Other // kinds of actions of other rooms
 
 	snap    atomic.Pointer[snapshot]
 	loading sync.Mutex
 	pending map[int64]bool   // tickets something is to be done for in the batch under way; the follower runs one at a time
+	judged  map[int64]judged // what was found of events that wait for their transaction
 	tries   map[[2]int64]int // (event, rule) -> errors so far
 	passes  map[int64]pass   // rule -> how far the rolling look for matters of time is
 	sweep   sync.Mutex       // one sweep at a time
@@ -180,8 +187,13 @@ type Service struct {
 // New returns the room and registers its jobs.
 func New(run *action.Runner, r Rooms) *Service {
 	s := &Service{run: run, org: r.Org, cust: r.Customers, tick: r.Tickets, keys: r.Keys, jobs: r.Jobs, url: strings.TrimSuffix(r.PublicURL, "/"),
-		pending: map[int64]bool{}, tries: map[[2]int64]int{}, passes: map[int64]pass{}}
+		pending: map[int64]bool{}, judged: map[int64]judged{}, tries: map[[2]int64]int{}, passes: map[int64]pass{}}
 	s.net = newOutbound()
+	s.AddAction(s.tagging())
+	s.AddAction(s.todo())
+	if s.proc = r.Processes; s.proc != nil {
+		s.AddAction(s.procedure(s.proc))
+	}
 	if r.Jobs != nil {
 		r.Jobs.Add(job.Worker{Kind: webhookJob, Handle: s.callWebhook})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,7 +152,7 @@ func (s *Service) fieldRefs(ctx context.Context, q db.Querier) (map[string]field
 			return nil, err
 		}
 		for _, d := range defs {
-			out[o.name+"."+d.Code] = fieldRef{o.obj, d.ID}
+			out[o.name+"."+d.Code] = fieldRef{o.obj, d.ID, d.Code, kindOf(d.Kind)}
 		}
 	}
 	return out, nil
@@ -181,6 +182,7 @@ func (s *Service) Listener() event.Listener {
 				return fmt.Errorf("rule: event %d: %w", e.ID, err)
 			}
 		}
+		clear(s.judged)
 		return nil
 	}}
 }
@@ -203,7 +205,7 @@ func (s *Service) wanted(e event.Stored) bool {
 	}
 	yes := true
 	if m, err := s.moment(ctx, q, o, e, false); err == nil {
-		yes = m != nil && (s.answers(o, m) || s.asks(o, m))
+		yes = m != nil && s.look(o, m)
 	}
 	if yes {
 		s.pending[e.Subject.ID] = true
@@ -211,15 +213,110 @@ func (s *Service) wanted(e event.Stored) bool {
 	return yes
 }
 
-// asks reports whether any rule's conditions hold.
-func (s *Service) asks(o *snapshot, m *moment) bool {
+// judged is what the rules of an event were found to say of it, before the
+// transaction in which they act.
+type judged struct {
+	o  *snapshot
+	m  *moment
+	vs []verdict
+}
+
+// verdict is whether the conditions of a rule hold.
+type verdict int8
+
+const (
+	undecided verdict = iota
+	met
+	unmet
+)
+
+// maxJudged is how many events are remembered between the look and the
+// transaction.
+const maxJudged = 8 * listenBatch
+
+// look asks all rules of an event, remembers what they say, and reports whether
+// anything is to be done.
+func (s *Service) look(o *snapshot, m *moment) bool {
+	yes := s.answers(o, m)
+	rules := o.byKind[m.e.Kind]
+	j := judged{o: o, m: m, vs: make([]verdict, len(rules))}
 	var vm machine
-	for _, c := range o.byKind[m.e.Kind] {
-		if ok, err := vm.holds(&c.prog, m.env); ok || err != nil {
-			return true
+	for i, c := range rules {
+		switch ok, err := vm.holds(&c.prog, m.env); {
+		case err != nil:
+			yes = true // it is asked again, and switched off
+		case ok:
+			j.vs[i], yes = met, true
+		default:
+			j.vs[i] = unmet
 		}
 	}
-	return false
+	if yes && len(s.judged) < maxJudged {
+		s.judged[m.e.ID] = j
+	}
+	return yes
+}
+
+// recall returns what is known of an event in its transaction: the ticket as it
+// is now, locked, and what the rules were found to say if nothing they looked at
+// can have changed since. m is nil when the ticket is gone.
+func (s *Service) recall(ctx context.Context, tx *db.Tx, o *snapshot, e event.Stored) (m *moment, vs []verdict, err error) {
+	j, ok := s.judged[e.ID]
+	if !ok || j.o.generation != o.generation || j.o.defs != o.defs || tx.Now.Sub(j.m.now) > trust || tx.Now.Before(j.m.now) {
+		m, err = s.moment(ctx, tx, o, e, true)
+		return m, make([]verdict, len(o.byKind[e.Kind])), err
+	}
+	t, err := s.tick.In(ctx, tx, e.Subject.ID, true)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Version != j.m.t.Version {
+		m, err = s.moment(ctx, tx, o, e, true)
+		return m, make([]verdict, len(o.byKind[e.Kind])), err
+	}
+	again := *j.m // the transaction may run twice
+	again.t = t
+	return &again, slices.Clone(j.vs), nil
+}
+
+// differing are the variables that have another value in now than in was.
+func differing(was, now map[string]any) map[string]bool {
+	out := map[string]bool{}
+	for code, v := range now {
+		switch code {
+		case "last_days", "next_days": // functions of the day
+		case ticketFields, customerFields:
+			old, _ := was[code].(map[string]any)
+			for own, x := range v.(map[string]any) {
+				if !alike(old[own], x) {
+					out[code+"."+own] = true
+				}
+			}
+		default:
+			if !alike(was[code], v) {
+				out[code] = true
+			}
+		}
+	}
+	return out
+}
+
+func alike(a, b any) bool {
+	switch x := a.(type) {
+	case []int:
+		y, ok := b.([]int)
+		return ok && slices.Equal(x, y)
+	case []string:
+		y, ok := b.([]string)
+		return ok && slices.Equal(x, y)
+	case float64:
+		y, ok := b.(float64)
+		return ok && (x == y || math.IsNaN(x) && math.IsNaN(y))
+	}
+	return a == b
 }
 
 // moment loads what rules look at; nil when the ticket is gone.
@@ -273,66 +370,105 @@ func (s *Service) follow(ctx context.Context, tx *db.Tx, e event.Stored) error {
 			return err
 		}
 	}
-	m, err := s.moment(ctx, tx, o, e, true)
+	m, vs, err := s.recall(ctx, tx, o, e)
 	if err != nil || m == nil {
 		return err
 	}
 	if e.Kind == "ticket.registered" {
+		was := m.t.Version
 		if err := s.answer(ctx, tx, o, m); err != nil {
 			return err
 		}
+		if m.t.Version != was {
+			m.env = m.build(o.wants[e.Kind].vars)
+			vs = make([]verdict, len(vs))
+		}
 	}
 	var vm machine
-	for _, c := range o.byKind[e.Kind] {
-		fired, err := s.ask(ctx, tx, o, &vm, c, m, chainOf(e), e.Kind)
+	rules := o.byKind[e.Kind]
+	for i, c := range rules {
+		if vs[i] == undecided {
+			ok, err := vm.holds(&c.prog, m.env)
+			if err != nil {
+				if err := s.broke(ctx, tx, c, err); err != nil {
+					return err
+				}
+				continue
+			}
+			if vs[i] = unmet; ok {
+				vs[i] = met
+			}
+		}
+		if vs[i] != met {
+			continue
+		}
+		env := m.env
+		fired, err := s.fire(ctx, tx, o, &vm, c, m, chainOf(e), e.Kind)
 		if err != nil {
 			return err
 		}
 		if fired && c.StopAfter {
 			break
 		}
+		// What it has changed decides which of the others have to be asked again.
+		if changed := differing(env, m.env); len(changed) > 0 {
+			for k := i + 1; k < len(rules); k++ {
+				if slices.ContainsFunc(rules[k].prog.uses, func(code string) bool { return changed[code] }) {
+					vs[k] = undecided
+				}
+			}
+		}
 	}
 	return nil
+}
+
+// broke switches off a rule whose condition ends in an error.
+func (s *Service) broke(ctx context.Context, tx *db.Tx, c *compiled, err error) error {
+	slog.Warn("rule: condition", "rule", c.ID, "err", err)
+	return s.switchOff(ctx, tx, c.Rule, "rule.off.condition")
 }
 
 // ask evaluates one rule and lets it fire.
 func (s *Service) ask(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine, c *compiled, m *moment, chain []int64, occasion string) (fired bool, err error) {
 	ok, err := vm.holds(&c.prog, m.env)
 	if err != nil {
-		slog.Warn("rule: condition", "rule", c.ID, "err", err)
-		return false, s.switchOff(ctx, tx, c.Rule, "rule.off.condition")
+		return false, s.broke(ctx, tx, c, err)
 	}
 	if !ok {
 		return false, nil
 	}
-	// A rule that was switched off meanwhile, also by this very batch.
-	var on int
-	if err := tx.QueryRow(ctx, `SELECT COALESCE(MAX(enabled), 0) FROM rules WHERE id = $1`, c.ID).Scan(&on); err != nil || on == 0 {
-		return false, err
+	return s.fire(ctx, tx, o, vm, c, m, chain, occasion)
+}
+
+// fire does what a rule says whose conditions hold, within its limits.
+func (s *Service) fire(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine, c *compiled, m *moment, chain []int64, occasion string) (fired bool, err error) {
+	// A rule may have been switched off meanwhile, also by this very batch.
+	var on, all, own, said int
+	hour := db.Micros(tx.Now.Add(-time.Hour))
+	err = tx.QueryRow(ctx, `
+		SELECT (SELECT COALESCE(MAX(enabled), 0) FROM rules WHERE id = $1), COALESCE(SUM(CASE WHEN outcome <> 'limited' THEN 1 ELSE 0 END), 0),
+		       COALESCE(SUM(CASE WHEN outcome <> 'limited' AND rule_id = $2 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN outcome = 'limited' THEN 1 ELSE 0 END), 0)
+		FROM   rule_firings WHERE ticket_id = $3 AND at > $4`, c.ID, c.ID, m.t.ID, hour).Scan(&on, &all, &own, &said)
+	if err != nil {
+		return false, fmt.Errorf("rule: limits: %w", err)
+	}
+	if on == 0 {
+		return false, nil
 	}
 	f := Firing{RuleID: c.ID, Version: c.Version, TicketID: m.t.ID, EventID: m.e.ID, Occasion: occasion}
 	f.Detail.Held = s.held(vm, c, o, m)
 	if len(chain) >= maxDepth || slices.Contains(chain, c.ID) {
 		f.Outcome = Loop
-		_, err := writeFiring(ctx, tx, f)
-		return false, err
-	}
-	var all, own int
-	hour := db.Micros(tx.Now.Add(-time.Hour))
-	if err := tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN rule_id = $1 THEN 1 ELSE 0 END), 0) FROM rule_firings WHERE ticket_id = $2 AND at > $3 AND outcome <> 'limited'`, c.ID, m.t.ID, hour).Scan(&all, &own); err != nil {
-		return false, fmt.Errorf("rule: limits: %w", err)
+		return false, writeFiring(ctx, tx, f)
 	}
 	switch {
 	case own >= maxSameHour:
 		return false, s.switchOff(ctx, tx, c.Rule, "rule.off.circles")
 	case all >= maxTicketHour:
-		f.Outcome = Limited
-		var said int
-		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM rule_firings WHERE ticket_id = $1 AND at > $2 AND outcome = 'limited'`, m.t.ID, hour).Scan(&said); err != nil || said > 0 {
-			return false, err
+		if f.Outcome = Limited; said > 0 {
+			return false, nil
 		}
-		_, err := writeFiring(ctx, tx, f)
-		return false, err
+		return false, writeFiring(ctx, tx, f)
 	}
 	if c.Fired >= maxRuleHour { // else it cannot have been so many
 		var n int
@@ -344,6 +480,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine, 
 		}
 	}
 	d := doing{s: s, r: &c.Rule, m: m, chain: append(slices.Clip(chain), c.ID)}
+	before := m.t
 	try := [2]int64{m.e.ID, c.ID}
 	if err := d.all(ctx, tx); err != nil {
 		// Not a refusal but a fault of ours, or of the engine: it is tried again, and
@@ -357,7 +494,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine, 
 		slog.Error("rule: given up", "rule", c.ID, "event", m.e.ID, "err", err)
 		delete(s.tries, try)
 		f.Outcome, f.Detail.Done = Failed, d.res
-		if _, err := writeFiring(ctx, tx, f); err != nil {
+		if err := writeFiring(ctx, tx, f); err != nil {
 			return false, err
 		}
 		return false, s.switchOff(ctx, tx, c.Rule, "rule.off.error")
@@ -366,26 +503,35 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine, 
 		delete(s.tries, try)
 	}
 	f.Detail.Done, f.Outcome = d.res, outcome(d.res)
-	if _, err := writeFiring(ctx, tx, f); err != nil {
+	if err := writeFiring(ctx, tx, f); err != nil {
 		return false, err
 	}
-	failures := `0`
-	if f.Outcome == Refused {
-		failures = `failures + 1`
-	}
-	var n int
-	if err := tx.QueryRow(ctx, `UPDATE rules SET fired = fired + 1, fired_at = $1, failures = `+failures+` WHERE id = $2 RETURNING failures`, tx.NowMicros(), c.ID).Scan(&n); err != nil {
-		return false, fmt.Errorf("rule: count: %w", err)
-	}
-	if n >= maxFailures {
-		if err := s.switchOff(ctx, tx, c.Rule, "rule.off.refused"); err != nil {
-			return true, err
-		}
+	if err := s.counted(ctx, tx, c, f.Outcome); err != nil {
+		return true, err
 	}
 	if d.dirty { // what the next rules look at
-		return true, s.load(ctx, tx, m, o.wants[m.e.Kind])
+		return true, s.reload(ctx, tx, m, o.wants[m.e.Kind], before, d.own)
 	}
 	return true, nil
+}
+
+// counted keeps how often a rule fired, and switches it off when it can do
+// nothing time after time.
+func (s *Service) counted(ctx context.Context, tx *db.Tx, c *compiled, outcome string) error {
+	if outcome != Refused {
+		if err := tx.Later(ctx, `UPDATE rules SET fired = fired + 1, fired_at = $1, failures = 0 WHERE id = $2`, tx.NowMicros(), c.ID); err != nil {
+			return fmt.Errorf("rule: count: %w", err)
+		}
+		return nil
+	}
+	var n int
+	if err := tx.QueryRow(ctx, `UPDATE rules SET fired = fired + 1, fired_at = $1, failures = failures + 1 WHERE id = $2 RETURNING failures`, tx.NowMicros(), c.ID).Scan(&n); err != nil {
+		return fmt.Errorf("rule: count: %w", err)
+	}
+	if n >= maxFailures {
+		return s.switchOff(ctx, tx, c.Rule, "rule.off.refused")
+	}
+	return nil
 }
 
 // held lists the rows of the form that are true.

@@ -24,6 +24,18 @@ func (s *Service) Names(ctx context.Context) (func(pick, id string) string, erro
 	if err != nil {
 		return nil, err
 	}
+	own, err := ticket.TagList(ctx, s.db().Read())
+	if err != nil {
+		return nil, err
+	}
+	inForce, err := s.Processes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	procs := map[string]string{}
+	for _, v := range inForce {
+		procs[itoa(v.ProcessID)] = v.Name
+	}
 	roles, err := s.org.Roles(ctx)
 	if err != nil {
 		return nil, err
@@ -43,6 +55,14 @@ func (s *Service) Names(ctx context.Context) (func(pick, id string) string, erro
 			}
 		case "tag":
 			for _, t := range tags {
+				if t.ID == n {
+					return t.Name
+				}
+			}
+		case "process":
+			return procs[id]
+		case "ticket_tag":
+			for _, t := range own {
 				if t.ID == n {
 					return t.Name
 				}
@@ -75,9 +95,18 @@ func (w When) Say(l i18n.Lang) string {
 }
 
 // Say is the action in words.
-func (a Act) Say(l i18n.Lang, vs []Var, names func(pick, id string) string) string {
+func (s *Service) Say(a Act, l i18n.Lang, vs []Var, names func(pick, id string) string) string {
 	what := i18n.T(l, "rule.do."+a.Do)
 	v := ""
+	if o, ok := s.Other(a.Do); ok {
+		if o.Say != nil {
+			v = o.Say(l, a, names)
+		}
+		if v == "" {
+			return what
+		}
+		return i18n.T(l, "rule.say.act", what, v)
+	}
 	switch a.Do {
 	case DoAssign:
 		if v = i18n.T(l, "rule.assign."+a.Get("to")); a.Get("to") != "routing" {

@@ -108,17 +108,17 @@ func update(ctx context.Context, a *action.Action, r Rule, version int64) error 
 func stale() error { return fault.New(fault.Conflict, "rule.stale") }
 
 // writeFiring writes a line of the log.
-func writeFiring(ctx context.Context, tx *db.Tx, f Firing) (id int64, err error) {
+func writeFiring(ctx context.Context, tx *db.Tx, f Firing) error {
 	raw, err := json.Marshal(f.Detail)
 	if err != nil {
-		return 0, fmt.Errorf("rule: log: %w", err)
+		return fmt.Errorf("rule: log: %w", err)
 	}
-	err = tx.QueryRow(ctx, `INSERT INTO rule_firings (rule_id, version, ticket_id, event_id, occasion, outcome, detail, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
-		f.RuleID, f.Version, f.TicketID, f.EventID, f.Occasion, f.Outcome, string(raw), tx.NowMicros()).Scan(&id)
+	err = tx.Later(ctx, `INSERT INTO rule_firings (rule_id, version, ticket_id, event_id, occasion, outcome, detail, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		f.RuleID, f.Version, f.TicketID, f.EventID, f.Occasion, f.Outcome, string(raw), tx.NowMicros())
 	if err != nil {
-		return 0, fmt.Errorf("rule: log: %w", err)
+		return fmt.Errorf("rule: log: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // once takes the occasion; false when it was taken before.

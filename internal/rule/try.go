@@ -107,6 +107,11 @@ func (s *Service) Try(ctx context.Context, actor authz.Actor, r Rule, days int) 
 			if act.Do == DoSet && already(m.t, act) {
 				w.How = "same"
 			}
+			if o, ok := s.Other(act.Do); ok {
+				if err := wouldOther(ctx, q, o, m.t, &w); err != nil {
+					return err
+				}
+			}
 			h.Would = append(h.Would, w)
 		}
 		if !seen[m.t.ID] {

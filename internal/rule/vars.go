@@ -60,6 +60,7 @@ const (
 	needCustomer need = 1 << iota
 	needMessage
 	needPlaces // departments above, categories above
+	needTags   // of the customer; with needCustomer
 )
 
 // builtin is a variable of the product.
@@ -129,6 +130,14 @@ var builtins = []builtin{
 	{code: "open_children", group: "ticket", kind: KNumber, get: func(m *moment) any { return float64(m.t.OpenChildren) }},
 	{code: "unanswered", group: "ticket", kind: KBool, get: func(m *moment) any { return !m.t.CustomerAt.IsZero() }},
 
+	{code: "tags", group: "ticket", kind: KIDs, pick: "ticket_tag", blank: true, get: func(m *moment) any {
+		out := []int{}
+		for _, id := range m.t.Tags.IDs() {
+			out = append(out, int(id))
+		}
+		return out
+	}},
+
 	{code: "age_hours", group: "time", kind: KNumber, get: func(m *moment) any { return m.since(m.t.CreatedAt) }},
 	{code: "idle_hours", group: "time", kind: KNumber, get: func(m *moment) any { return m.since(m.t.ActivityAt) }},
 	{code: "waiting_hours", group: "time", kind: KNumber, blank: true, get: func(m *moment) any { return m.since(m.t.CustomerAt) }},
@@ -154,10 +163,10 @@ var builtins = []builtin{
 	{code: "customer_type", group: "customer", kind: KChoice, prefix: "customer.type.", codes: []string{"company", "person"}, need: needCustomer, get: func(m *moment) any { return string(m.c.Type) }},
 	{code: "customer_grade", group: "customer", kind: KChoice, prefix: "customer.grade.", codes: customer.Grades, blank: true, need: needCustomer, get: func(m *moment) any { return m.c.Grade }},
 	{code: "customer_stage", group: "customer", kind: KChoice, prefix: "customer.stage.", codes: customer.Stages, need: needCustomer, get: func(m *moment) any { return m.c.Stage }},
-	{code: "customer_tags", group: "customer", kind: KIDs, pick: "tag", blank: true, need: needCustomer, get: func(m *moment) any {
+	{code: "customer_tags", group: "customer", kind: KIDs, pick: "tag", blank: true, need: needCustomer | needTags, get: func(m *moment) any {
 		out := make([]int, len(m.c.Tags))
-		for i, t := range m.c.Tags {
-			out[i] = int(t.ID)
+		for i, id := range m.c.Tags {
+			out[i] = int(id)
 		}
 		return out
 	}},
@@ -307,9 +316,10 @@ type moment struct {
 	e       event.Stored
 	fact    ticket.Fact
 	message string
-	c       customer.Customer
+	c       customer.Traits
 	office  Office
-	own     map[field.Object]map[string]any // custom fields that were asked for, by code
+
+	ofTicket, ofCustomer map[string]any // the company's own fields that were asked for, by code
 
 	departments, categories []int
 	env                     map[string]any
@@ -317,23 +327,23 @@ type moment struct {
 
 // wants is what the conditions of some rules read.
 type wants struct {
-	need   need
-	vars   map[string]bool
-	fields map[field.Object][]int64
+	need need
+	vars map[string]bool
+	own  map[field.Object][]fieldRef
 }
 
 func (w *wants) add(o wants) {
 	w.need |= o.need
 	if w.vars == nil {
-		w.vars, w.fields = map[string]bool{}, map[field.Object][]int64{}
+		w.vars, w.own = map[string]bool{}, map[field.Object][]fieldRef{}
 	}
 	for v := range o.vars {
 		w.vars[v] = true
 	}
-	for obj, ids := range o.fields {
-		for _, id := range ids {
-			if !slices.Contains(w.fields[obj], id) {
-				w.fields[obj] = append(w.fields[obj], id)
+	for obj, refs := range o.own {
+		for _, r := range refs {
+			if !slices.Contains(w.own[obj], r) {
+				w.own[obj] = append(w.own[obj], r)
 			}
 		}
 	}
@@ -341,71 +351,116 @@ func (w *wants) add(o wants) {
 
 // load fills m with what w asks for beside the ticket itself, with one query for
 // each kind of thing.
-func (s *Service) load(ctx context.Context, q db.Querier, m *moment, w wants) (err error) {
-	if w.need&needCustomer != 0 {
-		if m.c, err = s.cust.Card(ctx, q, m.t.CustomerID); err != nil {
-			return err
-		}
-	}
-	if w.need&needMessage != 0 && m.fact.Entry > 0 && m.message == "" {
-		if m.message, err = journal.Body(ctx, q, m.fact.Entry); err != nil {
-			return err
-		}
-	}
-	if w.need&needPlaces != 0 {
-		m.departments, m.categories = []int{}, []int{}
-		for id := m.t.DepartmentID; id != 0 && len(m.departments) < 20; {
-			m.departments = append(m.departments, int(id))
-			d, ok, err := s.org.Department(ctx, q, id)
-			if err != nil {
-				return err
-			}
-			if id = 0; ok {
-				id = d.ParentID
-			}
-		}
-		if m.t.CategoryID != 0 {
-			m.categories = append(m.categories, int(m.t.CategoryID))
-			parent, err := ticket.ParentCategory(ctx, q, m.t.CategoryID)
-			if err != nil {
-				return err
-			}
-			if parent != 0 {
-				m.categories = append(m.categories, int(parent))
-			}
-		}
-	}
-	for _, o := range customObjects {
-		ids := w.fields[o.obj]
-		if len(ids) == 0 {
-			continue
-		}
-		record := m.t.ID
-		if o.obj == field.Customer {
-			record = m.t.CustomerID
-		}
-		values, err := s.cust.Fields().Values(ctx, q, o.obj, []int64{record}, ids)
-		if err != nil {
-			return err
-		}
-		if m.own == nil {
-			m.own = map[field.Object]map[string]any{}
-		}
-		own := map[string]any{}
-		defs, err := s.cust.Fields().DefsIn(ctx, q, i18n.ZhCN, o.obj)
-		if err != nil {
-			return err
-		}
-		for _, d := range defs {
-			if v, ok := values[record][d.ID]; ok {
-				own[d.Code] = valueOf(v)
-			} else {
-				own[d.Code] = zero(kindOf(d.Kind))
-			}
-		}
-		m.own[o.obj] = own
+func (s *Service) load(ctx context.Context, q db.Querier, m *moment, w wants) error {
+	err := s.db().Together(ctx,
+		func(ctx context.Context) error { return m.loadCustomer(ctx, q, w) },
+		func(ctx context.Context) error { return m.loadMessage(ctx, q, w) },
+		func(ctx context.Context) error { return s.loadPlaces(ctx, q, m, w) },
+		func(ctx context.Context) error { return s.loadOwn(ctx, q, m, w, field.Ticket) },
+		func(ctx context.Context) error { return s.loadOwn(ctx, q, m, w, field.Customer) })
+	if err != nil {
+		return err
 	}
 	m.env = m.build(w.vars)
+	return nil
+}
+
+// reload is load after an action has changed the ticket from old: what the action
+// cannot have touched is not read again. own says that it may have filled in
+// fields of the company's own.
+func (s *Service) reload(ctx context.Context, q db.Querier, m *moment, w wants, old ticket.Ticket, own bool) error {
+	if old.State != m.t.State || old.CustomerID != m.t.CustomerID {
+		if err := m.loadCustomer(ctx, q, w); err != nil {
+			return err
+		}
+	}
+	if old.DepartmentID != m.t.DepartmentID || old.CategoryID != m.t.CategoryID {
+		if err := s.loadPlaces(ctx, q, m, w); err != nil {
+			return err
+		}
+	}
+	if own {
+		if err := s.loadOwn(ctx, q, m, w, field.Ticket); err != nil {
+			return err
+		}
+	}
+	m.env = m.build(w.vars)
+	return nil
+}
+
+func (m *moment) loadCustomer(ctx context.Context, q db.Querier, w wants) (err error) {
+	if w.need&needCustomer != 0 {
+		m.c, err = customer.TraitsOf(ctx, q, m.t.CustomerID, w.need&needTags != 0)
+	}
+	return err
+}
+
+func (m *moment) loadMessage(ctx context.Context, q db.Querier, w wants) (err error) {
+	if w.need&needMessage != 0 && m.fact.Entry > 0 && m.message == "" {
+		m.message, err = journal.Body(ctx, q, m.fact.Entry)
+	}
+	return err
+}
+
+func (s *Service) loadPlaces(ctx context.Context, q db.Querier, m *moment, w wants) error {
+	if w.need&needPlaces == 0 {
+		return nil
+	}
+	m.departments, m.categories = []int{}, []int{}
+	for id := m.t.DepartmentID; id != 0 && len(m.departments) < 20; {
+		m.departments = append(m.departments, int(id))
+		d, ok, err := s.org.Department(ctx, q, id)
+		if err != nil {
+			return err
+		}
+		if id = 0; ok {
+			id = d.ParentID
+		}
+	}
+	if m.t.CategoryID != 0 {
+		m.categories = append(m.categories, int(m.t.CategoryID))
+		parent, err := ticket.ParentCategory(ctx, q, m.t.CategoryID)
+		if err != nil {
+			return err
+		}
+		if parent != 0 {
+			m.categories = append(m.categories, int(parent))
+		}
+	}
+	return nil
+}
+
+// loadOwn reads the company's own fields of obj that w asks for.
+func (s *Service) loadOwn(ctx context.Context, q db.Querier, m *moment, w wants, obj field.Object) error {
+	refs := w.own[obj]
+	if len(refs) == 0 {
+		return nil
+	}
+	record := m.t.ID
+	if obj == field.Customer {
+		record = m.t.CustomerID
+	}
+	ids := make([]int64, len(refs))
+	for i, r := range refs {
+		ids[i] = r.id
+	}
+	values, err := s.cust.Fields().Values(ctx, q, obj, []int64{record}, ids)
+	if err != nil {
+		return err
+	}
+	own := make(map[string]any, len(refs))
+	for _, r := range refs {
+		if v, ok := values[record][r.id]; ok {
+			own[r.code] = valueOf(v)
+		} else {
+			own[r.code] = zero(r.kind)
+		}
+	}
+	if obj == field.Customer {
+		m.ofCustomer = own
+	} else {
+		m.ofTicket = own
+	}
 	return nil
 }
 
@@ -417,13 +472,7 @@ func (m *moment) build(vars map[string]bool) map[string]any {
 			env[b.code] = b.get(m)
 		}
 	}
-	for _, o := range customObjects {
-		if own := m.own[o.obj]; own != nil {
-			env[o.name] = own
-		} else {
-			env[o.name] = map[string]any{}
-		}
-	}
+	env[ticketFields], env[customerFields] = m.ofTicket, m.ofCustomer
 	today := m.now.In(web.Shanghai).Format(time.DateOnly)
 	env["last_days"] = func(d string, n int) bool { return d != "" && d <= today && d >= shift(today, -n) }
 	env["next_days"] = func(d string, n int) bool { return d != "" && d >= today && d <= shift(today, n) }

@@ -11,6 +11,7 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/job"
 	"bihuan/internal/notify"
+	"bihuan/internal/process"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
 )
@@ -21,6 +22,7 @@ type world struct {
 	S       *Service
 	Jobs    *job.Queue
 	Notices *notify.Service
+	Procs   *process.Service
 	Admin   authz.Actor
 }
 
@@ -34,8 +36,9 @@ func newWorld(t testing.TB, d *db.DB, c *clock.Fake) *world {
 // restart puts the rules together anew, as after a crash.
 func (w *world) restart() {
 	w.Restart()
+	w.Procs = process.New(w.Run, w.Service, w.Org, w.Customers.Fields(), w.Files)
 	w.Jobs = job.New(w.D, job.Config{})
-	w.S = New(w.Run, Rooms{Org: w.Org, Customers: w.Customers, Tickets: w.Service, Keys: w.Keys, Jobs: w.Jobs, PublicURL: "https://crm.example"})
+	w.S = New(w.Run, Rooms{Org: w.Org, Customers: w.Customers, Tickets: w.Service, Processes: w.Procs, Keys: w.Keys, Jobs: w.Jobs, PublicURL: "https://crm.example"})
 	w.Notices = notify.New(w.D, nil)
 	w.Follower.Listen(w.Notices.Listener())
 	w.Follower.Listen(w.S.Listener())

@@ -17,6 +17,14 @@ import (
 // made of them since.
 const isDemo = `demo = 1 OR parent_id IN (SELECT p.id FROM tickets p WHERE p.demo = 1)`
 
+// MarkDemoTag says that a tag belongs to the sample data.
+func MarkDemoTag(ctx context.Context, a *action.Action, id int64) error {
+	if _, err := a.Exec(ctx, `UPDATE ticket_tags SET demo = 1 WHERE id = $1`, id); err != nil {
+		return fmt.Errorf("ticket: sample data: %w", err)
+	}
+	return nil
+}
+
 // DemoTickets returns how many tickets of the sample data there are.
 func DemoTickets(ctx context.Context, q db.Querier) (n int, err error) {
 	if err = q.QueryRow(ctx, `SELECT COUNT(*) FROM tickets WHERE `+isDemo).Scan(&n); err != nil {
@@ -103,6 +111,11 @@ func (s *Service) RemoveDemo(ctx context.Context, a *action.Action) (int, error)
 	if err != nil {
 		return 0, fmt.Errorf("ticket: remove sample data: %w", err)
 	}
+	// Tags that real tickets have come to have are the company's by now.
+	if _, err := a.Exec(ctx, `DELETE FROM ticket_tags WHERE demo = 1 AND NOT EXISTS (SELECT 1 FROM ticket_tagged g WHERE g.tag_id = ticket_tags.id)`); err != nil {
+		return 0, fmt.Errorf("ticket: remove sample data: tags: %w", err)
+	}
+	a.Drop(tagsKey{})
 	// What was counted while the tickets came and went is counted anew.
 	if _, err := a.Exec(ctx, `
 		UPDATE ticket_load SET open = (SELECT COUNT(*) FROM tickets t WHERE t.assignee_id = ticket_load.user_id AND t.is_open = 1)`); err != nil {

@@ -404,14 +404,20 @@ func (s *Service) RemoveSkill(ctx context.Context, actor authz.Actor, id int64) 
 	})
 }
 
-// RemoveDemoRouting takes the sample skills away, inside an action under way.
-func (s *Service) RemoveDemoRouting(ctx context.Context, a *action.Action) error {
+// RemoveDemoRouting takes the sample skills away, and the way of giving out work
+// of departments, inside an action under way.
+func (s *Service) RemoveDemoRouting(ctx context.Context, a *action.Action, departments []int64) error {
 	ids, err := idsOf(ctx, a, `SELECT id FROM skills WHERE demo = 1 ORDER BY id`)
-	if err != nil || len(ids) == 0 {
+	if err != nil || len(ids)+len(departments) == 0 {
 		return err
 	}
 	if err := s.touchRouting(ctx, a); err != nil {
 		return err
+	}
+	for _, d := range departments {
+		if _, err := a.Exec(ctx, `DELETE FROM routing_chains WHERE department_id = $1`, d); err != nil {
+			return fmt.Errorf("ticket: remove sample routing: %w", err)
+		}
 	}
 	for _, id := range ids {
 		if _, err := a.Exec(ctx, `DELETE FROM routing_skills WHERE skill_id = $1`, id); err != nil {

@@ -78,7 +78,7 @@ func (s *service) views(ctx context.Context, rules ...rule.Rule) ([]Rule, error)
 		x := Rule{ID: r.ID, Name: r.Name, Note: r.Note, Enabled: r.Enabled, When: r.When.Say(l), Events: append([]string{}, r.When.Events...), Condition: r.Expr, Actions: []string{},
 			StopsAfter: r.StopAfter, OffReason: r.OffReason, Fired: r.Fired, Version: r.Version}
 		for _, a := range r.Then {
-			x.Actions = append(x.Actions, a.Say(l, vs, names))
+			x.Actions = append(x.Actions, s.rules.Say(a, l, vs, names))
 		}
 		if !r.FiredAt.IsZero() {
 			x.FiredAt = &r.FiredAt

@@ -83,6 +83,16 @@ type act struct {
 	First   bool
 	Last    bool
 	Preview string
+	Params  []param // of an action of another room
+}
+
+// param is something an action of another room asks for.
+type param struct {
+	rule.Param
+	Field   string // name of its control
+	Label   string
+	Shown   string // while the control has which value: "a.0.who=user"; "" always
+	Choices []ui.Option
 }
 
 type varGroup struct {
@@ -95,8 +105,15 @@ type varLine struct{ Code, Label, Kind, Values string }
 var editPage = ui.NewPage[editView](files, "edit.html").Sample(
 	editView{Form: &web.Form{}, ID: 3, Version: 1, Manage: true, Off: "o", Fired: 2, FiredAt: time.Unix(1, 0), Groups: []group{{N: 0, Mode: "c.m.0", Conds: sampleConds()}, {N: 1, Mode: "c.m.1", Only: true}},
 		Acts: []act{{N: 0, Do: "assign", Name: "a.0.", Label: "l", Icon: "bolt", First: true}, {N: 1, Do: "set", Name: "a.1.", Label: "l", Icon: "bolt", Input: "choose"}, {N: 2, Do: "reply", Name: "a.2.", Label: "l", Icon: "bolt", Preview: "p"}, {N: 3, Do: "notify", Name: "a.3.", Label: "l", Icon: "bolt"},
-			{N: 4, Do: "webhook", Name: "a.4.", Label: "l", Icon: "bolt"}, {N: 5, Do: "escalate", Name: "a.5.", Label: "l", Icon: "bolt", Last: true}, {N: 6, Do: "set", Name: "a.6.", Label: "l", Icon: "bolt", Input: "date"}}},
+			{N: 4, Do: "webhook", Name: "a.4.", Label: "l", Icon: "bolt"}, {N: 5, Do: "escalate", Name: "a.5.", Label: "l", Icon: "bolt", Last: true}, {N: 6, Do: "set", Name: "a.6.", Label: "l", Icon: "bolt", Input: "date"}, {N: 7, Do: "other", Name: "a.7.", Label: "l", Icon: "bolt", Params: sampleParams()}}},
 	editView{Form: &web.Form{}, Manage: true, Expert: true, TooComplex: true, Expr: "true", Vars: []varGroup{{"g", []varLine{{"a", "l", "k", "v"}}}}})
+
+func sampleParams() (out []param) {
+	for _, k := range []string{"choose", "many", "number", "line", "text"} {
+		out = append(out, param{Param: rule.Param{Name: k, Kind: k, Empty: "ui.form.choose", Max: 9}, Field: "a.7." + k, Label: "x", Shown: "a.7.choose=1", Choices: []ui.Option{{Value: "1", Label: "x"}}}, param{Param: rule.Param{Kind: k, Empty: "ui.form.choose"}, Field: "a.8." + k, Label: "x"})
+	}
+	return out
+}
 
 func sampleConds() (out []cond) {
 	for i, in := range []string{"none", "text", "number", "days", "date", "many", ""} {
@@ -140,7 +157,7 @@ func (p *pages) show(w http.ResponseWriter, r *web.Request) error {
 }
 
 // read makes a rule of the form, unfinished rows included.
-func read(f *web.Form) (x rule.Rule) {
+func (p *pages) read(f *web.Form) (x rule.Rule) {
 	x = rule.Rule{ID: f.ID("id"), Version: f.Int64("version"), Name: f.String("name"), Note: f.Text("note"), StopAfter: f.Bool("stop_after"), Enabled: f.Bool("enabled"), Expert: f.Get("way") == "expert", Expr: f.Text("expr")}
 	if f.Get("kind") == "time" {
 		t := rule.Timing{Since: f.Get("since"), State: ticket.State(f.Get("since_state")), Once: f.Get("once")}
@@ -158,7 +175,7 @@ func read(f *web.Form) (x rule.Rule) {
 		x.When.Events = f.Strings("events")
 	}
 	x.If = conditions(f)
-	x.Then = actions(f)
+	x.Then = p.chosen(f)
 	return x
 }
 
@@ -198,15 +215,21 @@ func conditions(f *web.Form) (c rule.Conditions) {
 // parameters of actions, as the form has them.
 var parameters = []string{"to", "user", "department", "role", "who", "field", "value", "text", "url"}
 
-func actions(f *web.Form) (out []rule.Act) {
+// chosen are the actions of the form.
+func (p *pages) chosen(f *web.Form) (out []rule.Act) {
 	for _, i := range numbers(f, "a.") {
 		a := rule.Act{Do: f.Get(fmt.Sprintf("a.%d.do", i)), Values: map[string]string{}}
 		if a.Do == "" {
 			continue
 		}
-		for _, name := range parameters {
+		names := parameters
+		other, _ := p.s.Other(a.Do)
+		for _, o := range other.Params {
+			names = append(slices.Clip(names), o.Name)
+		}
+		for _, name := range names {
 			if v := strings.Join(f.Strings(fmt.Sprintf("a.%d.%s", i, name)), ","); v != "" {
-				if name == "text" {
+				if name == "text" && other.Code == "" {
 					v = f.Text(fmt.Sprintf("a.%d.text", i))
 				}
 				a.Values[name] = v
@@ -263,7 +286,7 @@ func split(c rule.Cond, vs []rule.Var) rule.Cond {
 
 // step does a step of the form: row.<g>, unrow.<g>.<c>, group, ungroup.<g>,
 // act (of the kind chosen), unact.<n>, up.<n>, down.<n>, expert, form.
-func step(x rule.Rule, f *web.Form, vs []rule.Var) (rule.Rule, error) {
+func (p *pages) step(x rule.Rule, f *web.Form, vs []rule.Var) (rule.Rule, error) {
 	word, rest, _ := strings.Cut(f.Get("do"), ".")
 	a, b, _ := strings.Cut(rest, ".")
 	i, erri := strconv.Atoi(a)
@@ -279,7 +302,7 @@ func step(x rule.Rule, f *web.Form, vs []rule.Var) (rule.Rule, error) {
 		x.If.Groups = append(x.If.Groups, rule.Group{Conds: []rule.Cond{{}}})
 	case word == "ungroup" && inGroup:
 		x.If.Groups = slices.Delete(x.If.Groups, i, i+1)
-	case word == "act" && slices.Contains(rule.Actions, f.Get("new_act")):
+	case word == "act" && slices.Contains(p.s.Actions(), f.Get("new_act")):
 		x.Then = append(x.Then, rule.Act{Do: f.Get("new_act"), Values: map[string]string{}})
 	case word == "unact" && inActs:
 		x.Then = slices.Delete(x.Then, i, i+1)
@@ -314,7 +337,7 @@ func (p *pages) draft(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	x, serr := step(read(f), f, vs)
+	x, serr := p.step(p.read(f), f, vs)
 	v, err := p.editor(r, x, f)
 	if err != nil {
 		return err
@@ -345,7 +368,7 @@ func (p *pages) save(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	x := finish(read(f), vs)
+	x := finish(p.read(f), vs)
 	if id := r.PathValue("id"); id != "" {
 		if x.ID, err = r.PathID("id"); err != nil {
 			return err
@@ -427,7 +450,7 @@ func (p *pages) editor(r *web.Request, x rule.Rule, f *web.Form) (v editView, er
 	}
 	p.conditions(r, &v, x, vs, ch, names)
 	p.actions(r, &v, x, vs, ch)
-	for _, a := range rule.Actions {
+	for _, a := range p.s.Actions() {
 		v.NewActs = append(v.NewActs, ui.Option{Value: a, Label: r.T("rule.do." + a)})
 	}
 	return v, nil
@@ -514,12 +537,16 @@ func input(cv *cond, a rule.Var, c rule.Cond, ch choices, names func(pick, id st
 
 func (p *pages) actions(r *web.Request, v *editView, x rule.Rule, vs []rule.Var, ch choices) {
 	for i, a := range x.Then {
+		other, isOther := p.s.Other(a.Do)
 		at := fmt.Sprintf("a.%d.", i)
 		y := act{N: i, Do: a.Do, Name: at, Label: r.T("rule.do." + a.Do), Icon: icons[a.Do], First: i == 0, Last: i == len(x.Then)-1}
 		for k, val := range a.Values {
 			v.Form.Set(at+k, val)
 		}
 		v.Form.Set(at+"do", a.Do)
+		if isOther {
+			y.Icon, y.Params = other.Icon, p.params(r, v.Form, at, a, other, ch)
+		}
 		switch a.Do {
 		case rule.DoAssign:
 			for _, t := range rule.Targets {
@@ -548,6 +575,28 @@ func (p *pages) actions(r *web.Request, v *editView, x rule.Rule, vs []rule.Var,
 		}
 		v.Acts = append(v.Acts, y)
 	}
+}
+
+// params are the controls of an action of another room.
+func (p *pages) params(r *web.Request, f *web.Form, at string, a rule.Act, o rule.Other, ch choices) (out []param) {
+	for _, x := range o.Params {
+		y := param{Param: x, Field: at + x.Name, Label: r.T("rule.param." + o.Code + "." + x.Name)}
+		if x.When != "" {
+			y.Shown = at + x.When
+		}
+		for _, c := range x.Options {
+			y.Choices = append(y.Choices, ui.Option{Value: c, Label: r.T(x.Prefix + c)})
+		}
+		y.Choices = append(y.Choices, ch.of(x.Pick)...)
+		if y.Empty == "" {
+			y.Empty = "ui.form.choose"
+		}
+		if x.Kind == "many" {
+			f.Values[y.Field] = strings.FieldsFunc(a.Get(x.Name), func(r rune) bool { return r == ',' })
+		}
+		out = append(out, y)
+	}
+	return out
 }
 
 // valueInput says how the value of a field that is set is asked for.
@@ -638,7 +687,7 @@ func (p *pages) trial(w http.ResponseWriter, r *web.Request) error {
 	if n, err := strconv.Atoi(f.String("days")); err == nil {
 		days = n
 	}
-	x := finish(read(f), vs)
+	x := finish(p.read(f), vs)
 	names, err := p.s.Names(r.Context())
 	if err != nil {
 		return err
@@ -649,7 +698,7 @@ func (p *pages) trial(w http.ResponseWriter, r *web.Request) error {
 		out, err = p.s.Try(r.Context(), r.Actor, x, days)
 	}
 	if err != nil {
-		x := finish(read(f), vs)
+		x := finish(p.read(f), vs)
 		v, verr := p.editor(r, x, f)
 		if verr != nil {
 			return verr
@@ -682,7 +731,7 @@ func (p *pages) trial(w http.ResponseWriter, r *web.Request) error {
 			line.Held = append(line.Held, c.Say(r.Lang, vs, names))
 		}
 		for _, a := range h.Would {
-			line.Acts = append(line.Acts, actLine{a.Act.Say(r.Lang, vs, names), a.How, a.Text})
+			line.Acts = append(line.Acts, actLine{p.s.Say(a.Act, r.Lang, vs, names), a.How, a.Text})
 		}
 		v.Hits = append(v.Hits, line)
 	}

@@ -160,7 +160,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 			row.If = x.If.Say(r.Lang, vs, names)
 		}
 		for _, a := range x.Then {
-			row.Then = append(row.Then, a.Say(r.Lang, vs, names))
+			row.Then = append(row.Then, p.s.Say(a, r.Lang, vs, names))
 		}
 		if x.OffReason != "" {
 			row.Off = r.T(x.OffReason)
@@ -287,7 +287,7 @@ func (p *pages) logLines(r *web.Request, lines []rule.Firing) (out []logLine, er
 			x.Held = append(x.Held, c.Say(r.Lang, vs, names))
 		}
 		for _, d := range f.Detail.Done {
-			a := actLine{Text: d.Act.Say(r.Lang, vs, names), How: d.How, Why: d.Why(r.Lang)}
+			a := actLine{Text: p.s.Say(d.Act, r.Lang, vs, names), How: d.How, Why: d.Why(r.Lang)}
 			if f.RuleID == 0 {
 				a.Text = r.T("rule.reply.text." + d.Act.Get("text"))
 			}
@@ -306,7 +306,7 @@ func (p *pages) logLines(r *web.Request, lines []rule.Firing) (out []logLine, er
 
 // choices are the records that conditions and actions name.
 type choices struct {
-	users, departments, categories, tags, roles []ui.Option
+	users, departments, categories, tags, roles, own, processes []ui.Option
 }
 
 func (p *pages) choices(r *web.Request) (c choices, err error) {
@@ -348,6 +348,20 @@ func (p *pages) choices(r *web.Request) (c choices, err error) {
 	for _, t := range tags {
 		c.tags = append(c.tags, ui.Option{Value: strconv.FormatInt(t.ID, 10), Label: t.Name})
 	}
+	own, err := ticket.TagList(ctx, p.tickets.DB().Read())
+	if err != nil {
+		return c, err
+	}
+	for _, t := range own {
+		c.own = append(c.own, ui.Option{Value: strconv.FormatInt(t.ID, 10), Label: t.Name})
+	}
+	procs, err := p.s.Processes(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, v := range procs {
+		c.processes = append(c.processes, ui.Option{Value: strconv.FormatInt(v.ProcessID, 10), Label: v.Name})
+	}
 	roles, err := p.org.Roles(ctx)
 	if err != nil {
 		return c, err
@@ -368,6 +382,10 @@ func (c choices) of(pick string) []ui.Option {
 		return c.categories
 	case "tag":
 		return c.tags
+	case "ticket_tag":
+		return c.own
+	case "process":
+		return c.processes
 	case "role":
 		return c.roles
 	}
