@@ -69,8 +69,7 @@ func BenchmarkRules(b *testing.B) {
 		w.drain()
 		for _, mode := range []struct{ name, text string }{{"look", "请问什么时候能修好"}, {"fire", "触发"}} {
 			b.Run(mode.name, func(b *testing.B) {
-				var took []time.Duration
-				var cpu time.Duration
+				var took, cpu []time.Duration
 				for range b.N {
 					b.StopTimer()
 					w.Clock.Advance(20 * time.Minute)
@@ -90,12 +89,15 @@ func BenchmarkRules(b *testing.B) {
 						w.OK(w.D.Write(w.Ctx, func(ctx context.Context, tx *db.Tx) error { return w.S.Listener().Handle(ctx, tx, evs) }))
 					}
 					took = append(took, time.Since(at))
-					cpu += cpuTime() - busy
+					cpu = append(cpu, cpuTime()-busy)
 				}
 				slices.Sort(took)
+				slices.Sort(cpu)
 				b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 				b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
-				b.ReportMetric(float64((cpu/time.Duration(len(took))).Microseconds())/1000, "cpu-ms") // what it takes of this program, however busy the machine is
+				// What it takes of this program, however busy the machine is.
+				b.ReportMetric(float64(cpu[len(cpu)/2].Microseconds())/1000, "cpu-p50-ms")
+				b.ReportMetric(float64(cpu[len(cpu)*95/100].Microseconds())/1000, "cpu-p95-ms")
 			})
 		}
 	}

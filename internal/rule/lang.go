@@ -105,7 +105,23 @@ func folded(s string) string {
 }
 
 // fold makes two spellings the same: full width and capitals do not count.
-func fold(s string) string { return strings.ToLower(width.Fold.String(s)) }
+func fold(s string) string {
+	if plain(s) {
+		return s
+	}
+	return strings.ToLower(width.Fold.String(s))
+}
+
+// plain reports whether s surely has one spelling only, as most words of
+// conditions have: Chinese characters, digits, small letters.
+func plain(s string) bool {
+	for _, r := range s {
+		if r >= 0x80 && !(r >= 0x4e00 && r <= 0x9fff) || r >= 'A' && r <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
 
 // names of the language in the eyes of its checker.
 func environment(vs []Var) types.Map {
