@@ -377,7 +377,7 @@ func (s *Service) checkBulk(ctx context.Context, a *action.Action, c *BulkChange
 			e.Field("assignee", "ticket.need_choice")
 		}
 	case BulkTag, BulkUntag:
-		if all, err := TagList(ctx, q); err != nil {
+		if all, err := TagList(ctx, a); err != nil {
 			return err
 		} else if !slices.ContainsFunc(all, func(t Tag) bool { return t.ID == c.Tag }) {
 			e.Field("tag", "ticket.need_choice")
