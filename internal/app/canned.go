@@ -14,6 +14,7 @@ import (
 // writing lets people write with texts at hand, and sends what has waited its time.
 func (a *App) writing() {
 	a.Canned.PublicURL = a.Config.PublicURL
+	a.Tickets.AddBulk(a.Canned.Many())
 	a.Files.Authorize(ticket.UnsentFiles, a.Tickets.MayReadUnsent)
 	a.Files.Authorize(canned.FileOwner, a.Canned.MayRead)
 	a.Duties.Every("outbox", 500*time.Millisecond, func(ctx context.Context) error { _, err := a.Tickets.SendDue(ctx); return err })

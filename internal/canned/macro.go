@@ -51,10 +51,12 @@ const (
 	StepAssign   = "assign"   // To me, a person (ID) or a department (ID)
 	StepMove     = "move"     // Verb, Text or Reason
 	StepWatch    = "watch"    // ID of a person
+	StepTag      = "tag"      // ID of a tag to be put on
+	StepUntag    = "untag"    // ID of a tag to be taken off
 )
 
 // StepKinds in the order they are offered.
-var StepKinds = []string{StepReply, StepNote, StepAssign, StepMove, StepUrgency, StepPriority, StepClass, StepCategory, StepField, StepWatch}
+var StepKinds = []string{StepReply, StepNote, StepAssign, StepMove, StepUrgency, StepPriority, StepClass, StepCategory, StepField, StepTag, StepUntag, StepWatch}
 
 // Step is one action of a macro; each kind reads what concerns it.
 type Step struct {
@@ -199,6 +201,15 @@ func (s *Service) checkStep(ctx context.Context, a *action.Action, st *Step, at 
 			st.Value = ""
 		}
 		*st = Step{Kind: st.Kind, Verb: st.Verb, Text: st.Text, Value: st.Value}
+	case StepTag, StepUntag:
+		all, err := ticket.TagList(ctx, a)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all, func(t ticket.Tag) bool { return t.ID == st.ID }) {
+			e.Field(at+"tag", "canned.need_choice")
+		}
+		*st = Step{Kind: st.Kind, ID: st.ID}
 	case StepWatch:
 		if err := person(); err != nil {
 			return err

@@ -186,3 +186,49 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 }
+
+// A macro puts tags on and takes them off, and runs on many tickets, each as on
+// that one alone: what does not suit one is refused there, with its reason.
+func TestMacroOnMany(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		r.AddBulk(r.Canned.Many())
+		boss := r.As("zhuguan")
+		night, err := r.SaveTag(r.Ctx, boss, 0, "夜间", "violet")
+		r.OK(err)
+		old, err := r.SaveTag(r.Ctx, boss, 0, "待核", "gray")
+		r.OK(err)
+		if _, err := r.Canned.SaveMacro(r.Ctx, boss, 0, MacroInput{Name: "坏的", Place: Place{Scope: Own}, Active: true, Steps: []Step{{Kind: StepTag, ID: 999}}}); err == nil {
+			t.Error("a tag there is not")
+		}
+		id := r.macro(t, "zhuguan", "夜间批量", []Step{{Kind: StepTag, ID: night}, {Kind: StepUntag, ID: old}, {Kind: StepNote, Text: "{工单编号} 夜间来电"}}, func(in *MacroInput) { in.States = []string{"pending", "in_progress"} })
+		a, b, closed := r.To(ticket.Pending), r.To(ticket.InProgress), r.To(ticket.Closed)
+		_, err = r.Tag(r.Ctx, boss, a.ID, []int64{old}, nil)
+		r.OK(err)
+		if _, err := r.ChangeMany(r.Ctx, boss, []int64{a.ID}, ticket.BulkChange{Kind: "macro"}); err == nil {
+			t.Error("no macro was chosen")
+		}
+		m, err := r.ChangeMany(r.Ctx, boss, []int64{a.ID, b.ID, closed.ID, 999999}, ticket.BulkChange{Kind: "macro", Of: id})
+		r.OK(err)
+		if m.Changed != 2 || m.Refused != 2 || m.State != "finished" {
+			t.Errorf("%+v", m)
+		}
+		for _, x := range []ticket.Ticket{a, b} {
+			now, err := r.Get(r.Ctx, ticket.View(boss), x.ID)
+			r.OK(err)
+			if !now.Tags.Has(night) || now.Tags.Has(old) {
+				t.Errorf("%s: %q", x.Number, now.Tags)
+			}
+			if got := strings.Join(r.kinds(t, x.ID), " "); !strings.HasSuffix(got, "ticket.noted") || !strings.Contains(got, "ticket.macro_ran ticket.tagged") {
+				t.Errorf("%s: %s", x.Number, got)
+			}
+		}
+		lines, err := r.BulkLines(r.Ctx, boss, m.ID, 0, 9)
+		r.OK(err)
+		if len(lines) != 2 || lines[0].Outcome != ticket.OutcomeFailed || lines[1].Outcome != ticket.OutcomeHidden {
+			t.Errorf("%+v", lines)
+		}
+		if x, _ := r.Canned.Macro(r.Ctx, boss, id); x.Uses != 2 {
+			t.Errorf("%d uses", x.Uses)
+		}
+	})
+}

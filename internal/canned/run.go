@@ -144,13 +144,13 @@ func (r running) step(ctx context.Context, a *action.Action, t ticket.Ticket, st
 		return t, fault.Invalidf("macro.missing", strings.Join(missing, i18n.T(i18n.ZhCN, "ticket.list.comma")))
 	}
 	tk := r.s.tickets
-	patch := func(p ticket.Patch) (ticket.Ticket, error) {
-		out, err := tk.PatchIn(ctx, a, t.ID, p)
+	unless := func(out ticket.Ticket, err error) (ticket.Ticket, error) {
 		if fe, ok := fault.As(err); ok && fe.Key == "ticket.nothing_changed" {
 			return t, nil // it is so already
 		}
 		return out, err
 	}
+	patch := func(p ticket.Patch) (ticket.Ticket, error) { return unless(tk.PatchIn(ctx, a, t.ID, p)) }
 	switch st.Kind {
 	case StepReply:
 		return tk.ReplyIn(ctx, a, t.ID, text, nil)
@@ -166,6 +166,10 @@ func (r running) step(ctx context.Context, a *action.Action, t ticket.Ticket, st
 		return patch(ticket.Patch{CategoryID: &st.ID})
 	case StepField:
 		return patch(ticket.Patch{Fields: field.Input{st.ID: {st.Value}}})
+	case StepTag:
+		return unless(tk.TagIn(ctx, a, t.ID, []int64{st.ID}, nil))
+	case StepUntag:
+		return unless(tk.TagIn(ctx, a, t.ID, nil, []int64{st.ID}))
 	case StepWatch:
 		return t, tk.AddWatcherIn(ctx, a, t.ID, st.ID)
 	case StepMove:

@@ -13,6 +13,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -60,7 +61,52 @@ var bulkNeeds = []struct {
 	{BulkCancel, []authz.Permission{PermSupervise}},
 }
 
-// BulkKinds are the changes the actor is offered.
+// OtherBulk is a change of many tickets that a room further up brings along, as
+// one of some things: macros.
+type OtherBulk struct {
+	Kind    string // ticket.bulk.kind.<kind>
+	Offered func(actor authz.Actor) bool
+	// Choices are what the actor may choose among, by id.
+	Choices func(ctx context.Context, actor authz.Actor) ([]customer.Choice, error)
+	// Name is what was chosen, in words; "" when it is gone.
+	Name func(ctx context.Context, actor authz.Actor, of int64) string
+	// Prepare reads what is needed to do it to a ticket and returns what does it in
+	// the transaction; a fault refuses the ticket.
+	Prepare func(ctx context.Context, actor authz.Actor, of, id int64) (func(ctx context.Context, a *action.Action) (Ticket, error), error)
+}
+
+// AddBulk brings a change of many tickets along; while the house is put together.
+func (s *Service) AddBulk(o OtherBulk) { s.bulks = append(s.bulks, o) }
+
+// OtherBulks are the changes of other rooms that the actor is offered.
+func (s *Service) OtherBulks(actor authz.Actor) (out []OtherBulk) {
+	for _, o := range s.bulks {
+		if o.Offered(actor) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (s *Service) otherBulk(actor authz.Actor, kind string) (o OtherBulk, ok bool) {
+	for _, o := range s.OtherBulks(actor) {
+		if o.Kind == kind {
+			return o, true
+		}
+	}
+	return o, false
+}
+
+// BulkKinds are the changes the actor is offered, those of other rooms included.
+func (s *Service) BulkKinds(actor authz.Actor) []string {
+	out := BulkKinds(actor)
+	for _, o := range s.OtherBulks(actor) {
+		out = append(out, o.Kind)
+	}
+	return out
+}
+
+// BulkKinds are the changes of this room that the actor is offered.
 func BulkKinds(actor authz.Actor) (out []string) {
 	for _, n := range bulkNeeds {
 		if slices.ContainsFunc(n.perm, actor.Can) {
@@ -81,6 +127,7 @@ type BulkChange struct {
 	Category   int64  `json:"category,omitempty"` // 0: none
 	Code       string `json:"code,omitempty"`     // cancel
 	Tag        int64  `json:"tag,omitempty"`      // tag, untag
+	Of         int64  `json:"of,omitempty"`       // of another room: what was chosen
 	Reason     string `json:"reason,omitempty"`
 }
 
@@ -331,8 +378,11 @@ func (s *Service) checkBulk(ctx context.Context, a *action.Action, c *BulkChange
 	if n := utf8.RuneCountInString(c.Reason); n > 1000 {
 		e.Field("reason", "ticket.bulk.reason.long", 1000)
 	}
-	if !slices.Contains(BulkKinds(a.Actor), c.Kind) {
+	if !slices.Contains(s.BulkKinds(a.Actor), c.Kind) {
 		return authz.Denied(PermAssign)
+	}
+	if c.Of == 0 && !slices.Contains(BulkKinds(a.Actor), c.Kind) {
+		e.Field("of", "ticket.need_choice")
 	}
 	switch c.Kind {
 	case BulkAssign:
@@ -426,11 +476,25 @@ func (s *Service) bulkStep(ctx context.Context, actor authz.Actor, b *Bulk, j *j
 		}
 		return nil
 	}
+	change := func(ctx context.Context, a *action.Action) (bool, error) { return s.changeOne(ctx, a, id, b.Change) }
+	if o, ok := s.otherBulk(actor, b.Change.Kind); ok {
+		do, err := o.Prepare(ctx, actor, b.Change.Of, id)
+		if _, refused := fault.As(err); err != nil && !refused {
+			return err
+		}
+		change = func(ctx context.Context, a *action.Action) (bool, error) {
+			if err != nil {
+				return false, err
+			}
+			_, err := do(ctx, a)
+			return false, err
+		}
+	}
 	err := s.run.Do(ctx, actor, "ticket.bulk", func(ctx context.Context, a *action.Action) error {
 		if err := lock(ctx, a); err != nil {
 			return err
 		}
-		same, err := s.changeOne(ctx, a, id, b.Change)
+		same, err := change(ctx, a)
 		if f, ok := fault.As(err); ok && f.Kind != fault.Internal && f.Kind != fault.Unavailable {
 			return refusedError{err}
 		}

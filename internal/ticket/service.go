@@ -35,8 +35,9 @@ type Service struct {
 	approvals *approval.Service // nil: deadlines are not deferred
 	config    func(ctx context.Context, q db.Querier) (Config, error)
 	hooks     hooks
-	people    People     // who asked for long work: see Equip
-	jobs      *job.Queue // nil: everything is done at once
+	bulks     []OtherBulk // changes of many tickets of other rooms
+	people    People      // who asked for long work: see Equip
+	jobs      *job.Queue  // nil: everything is done at once
 	routes    atomic.Pointer[table]
 }
 

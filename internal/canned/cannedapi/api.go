@@ -167,7 +167,7 @@ type Macro struct {
 
 // Step is one action of a macro; each kind has what concerns it.
 type Step struct {
-	Kind       string `json:"kind" enum:"reply,note,assign,move,urgency,priority,class,category,field,watch"`
+	Kind       string `json:"kind" enum:"reply,note,assign,move,urgency,priority,class,category,field,tag,untag,watch"`
 	Text       string `json:"text,omitempty" doc:"With its variables: reply, note, move"`
 	Verb       string `json:"verb,omitempty" enum:"acknowledge,take,ask,resume,request_confirmation,close,cancel" doc:"move"`
 	Code       string `json:"code,omitempty" enum:"withdrawn,spam,mistake" doc:"move cancel: why"`
@@ -179,6 +179,7 @@ type Step struct {
 	Priority   string `json:"priority,omitempty" enum:"urgent,high,medium,low"`
 	Class      string `json:"class,omitempty" enum:"consulting,problem,complaint,support"`
 	CategoryID int64  `json:"category_id,omitempty"`
+	Tag        string `json:"tag,omitempty" doc:"Name: tag, untag"`
 	Field      string `json:"field,omitempty" doc:"Code of a field of the company's own"`
 	Value      string `json:"value,omitempty" doc:"field; of other kinds whatever else it sets"`
 }

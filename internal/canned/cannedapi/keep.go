@@ -157,6 +157,14 @@ func (s *service) stepView(ctx context.Context, st canned.Step) (x Step, err err
 				x.Field = d.Code
 			}
 		}
+	case canned.StepTag, canned.StepUntag:
+		tags, err := ticket.TagsOf(ctx, s.tickets.DB().Read(), ticket.Tags("").With([]int64{st.ID}, nil))
+		if err != nil {
+			return x, err
+		}
+		for _, t := range tags {
+			x.Tag = t.Name
+		}
 	case canned.StepWatch:
 		person()
 	case canned.StepAssign:
@@ -209,6 +217,12 @@ func (s *service) stepInput(ctx context.Context, x Step) (st canned.Step, err er
 			return st, fault.Invalidf("api.invalid").Field("field", "api.bad_parameter", "field")
 		}
 		st.ID = defs[i].ID
+	case canned.StepTag, canned.StepUntag:
+		ids, err := ticket.TagIDs(ctx, s.tickets.DB().Read(), "tag", []string{x.Tag})
+		if err != nil {
+			return st, err
+		}
+		st.ID = ids[0]
 	case canned.StepWatch:
 		st.ID, err = s.people.PersonID(ctx, "person", x.Person)
 	case canned.StepAssign:

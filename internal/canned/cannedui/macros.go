@@ -42,6 +42,8 @@ type (
 		Words []string
 		Rows  []int // steps the form draws
 
+		Tags []ui.Option
+
 		Scopes, Deps, Types, States, Classes, Kinds, Tos, Verbs, Urgencies, Priorities, Cats, People, Departments, Fields, Codes []ui.Option
 	}
 	offeredView struct {
@@ -68,7 +70,7 @@ type (
 var (
 	sampleMacro = canned.Macro{ID: 1, Name: "m", Types: []string{"complaint"}, States: []string{"pending"}, Classes: []string{"problem"}, Uses: 1, Place: canned.Place{Scope: canned.Everybody}}
 	macrosPage  = ui.NewPage[macrosView](files, "macros.html").Sample(macrosView{Next: "/x", Rows: []macroRow{{Macro: sampleMacro, Whose: "w", Mine: true, Words: []string{"a"}}, {Macro: canned.Macro{Name: "x", Active: true, Place: canned.Place{Scope: canned.Own}}}}})
-	macroPage   = ui.NewPage[macroView](files, "macro.html").Sample(macroView{Form: &web.Form{}, Mine: true, Rows: []int{0, 1}, Deps: []ui.Option{{Value: "1", Label: "d"}}}, macroView{Form: &web.Form{}, ID: 1, Macro: sampleMacro, Mine: true, Rows: []int{0}, Fields: []ui.Option{{Value: "1", Label: "f"}}}, macroView{Form: &web.Form{}, ID: 1, Macro: sampleMacro, Words: []string{"w"}})
+	macroPage   = ui.NewPage[macroView](files, "macro.html").Sample(macroView{Form: &web.Form{}, Mine: true, Rows: []int{0, 1}, Tags: []ui.Option{{Value: "1", Label: "t"}}, Deps: []ui.Option{{Value: "1", Label: "d"}}}, macroView{Form: &web.Form{}, ID: 1, Macro: sampleMacro, Mine: true, Rows: []int{0}, Fields: []ui.Option{{Value: "1", Label: "f"}}}, macroView{Form: &web.Form{}, ID: 1, Macro: sampleMacro, Words: []string{"w"}})
 	offeredPage = ui.NewPage[offeredView](files, "offered.html").Sample(offeredView{Dialog: true, Rows: []macroRow{{Macro: sampleMacro, Words: []string{"a", "b"}}}}, offeredView{})
 	tryPage     = ui.NewPage[tryView](files, "try.html").Sample(tryView{Form: &web.Form{}, Dialog: true, Macro: sampleMacro, Ready: true, Steps: []stepLine{{"w", "t", []string{"p"}, true}, {Words: "x"}, {Words: "y", Reached: true}}}, tryView{Form: &web.Form{}, Problem: "p"})
 )
@@ -105,6 +107,12 @@ func (p *pages) say(r *web.Request, st canned.Step) string {
 		return r.T("macro.step.assign", r.T("macro.to.me"))
 	case canned.StepMove:
 		return r.T("ticket.verb." + string(st.Verb))
+	case canned.StepTag, canned.StepUntag:
+		name := "—"
+		if tags, _ := ticket.TagsOf(ctx, p.Tickets.DB().Read(), ticket.Tags("").With([]int64{st.ID}, nil)); len(tags) > 0 {
+			name = tags[0].Name
+		}
+		return r.T("macro.step."+st.Kind, name)
 	case canned.StepWatch:
 		return r.T("macro.step.watch", p.Org.Name(ctx, st.ID))
 	}
@@ -187,16 +195,23 @@ func (p *pages) macroForm(r *web.Request, f *web.Form, v *macroView, rows int) (
 			v.Departments = append(v.Departments, ui.Option{Value: id(n.ID), Label: n.Path})
 		}
 	}
+	tags, err := ticket.TagList(r.Context(), p.Tickets.DB().Read())
+	if err != nil {
+		return err
+	}
+	for _, x := range tags {
+		v.Tags = append(v.Tags, ui.Option{Value: id(x.ID), Label: x.Name})
+	}
 	defs, err := p.Tickets.FieldDefs(r.Context(), r.Lang)
 	for _, d := range defs {
 		if d.Kind != field.User {
 			v.Fields = append(v.Fields, ui.Option{Value: id(d.ID), Label: d.Label})
 		}
 	}
-	if len(v.Fields) == 0 {
+	if len(v.Fields)*len(v.Tags) == 0 { // what there is nothing to choose for is not offered
 		v.Kinds = v.Kinds[:0:0]
 		for _, k := range canned.StepKinds {
-			if k != canned.StepField {
+			if (k != canned.StepField || len(v.Fields) > 0) && (k != canned.StepTag && k != canned.StepUntag || len(v.Tags) > 0) {
 				v.Kinds = append(v.Kinds, ui.Option{Value: k, Label: r.T("macro.kind." + k)})
 			}
 		}
@@ -254,6 +269,8 @@ func (p *pages) showMacro(w http.ResponseWriter, r *web.Request) error {
 			}
 		case canned.StepMove:
 			f.Set(at+"verb", string(st.Verb)).Set(at+"move", st.Text).Set(at+"code", st.Value)
+		case canned.StepTag, canned.StepUntag:
+			f.Set(at+"tag", st.ID)
 		case canned.StepWatch:
 			f.Set(at+"watcher", st.ID)
 		}
@@ -287,6 +304,8 @@ func readMacro(f *web.Form) canned.MacroInput {
 			}
 		case canned.StepMove:
 			st.Verb, st.Text, st.Value = ticket.Verb(f.String(at+"verb")), f.Text(at+"move"), f.String(at+"code")
+		case canned.StepTag, canned.StepUntag:
+			st.ID = f.ID(at + "tag")
 		case canned.StepWatch:
 			st.ID = f.ID(at + "watcher")
 		}

@@ -26,8 +26,15 @@ type newBulkView struct {
 	From   string // address of the list
 	Count  string
 	Back   string
+	Others []otherBulk
 
 	Kinds, People, Departments, Priorities, Urgencies, Categories, Codes, Watchers, Tags []ui.Option
+}
+
+// otherBulk is a change that another room brings along.
+type otherBulk struct {
+	Kind    string
+	Choices []ui.Option
 }
 
 type bulkView struct {
@@ -57,7 +64,7 @@ func sampleBulk(state string) ticket.Bulk {
 }
 
 var (
-	newBulkPage = ui.NewPage[newBulkView](files, "newbulk.html").Sample(newBulkView{IDs: []int64{1, 2}, Count: "2", Dialog: true, Kinds: []ui.Option{{Value: "assign", Label: "x"}, {Value: "cancel", Label: "y"}}}, newBulkView{All: true, Count: "99"})
+	newBulkPage = ui.NewPage[newBulkView](files, "newbulk.html").Sample(newBulkView{IDs: []int64{1, 2}, Count: "2", Dialog: true, Others: []otherBulk{{"macro", []ui.Option{{Value: "1", Label: "x"}}}}, Kinds: []ui.Option{{Value: "assign", Label: "x"}, {Value: "cancel", Label: "y"}}}, newBulkView{All: true, Count: "99"})
 	bulkPage    = ui.NewPage[bulkView](files, "bulk.html").Sample(bulkView{Bulk: sampleBulk("running"), Says: "x"}, bulkView{Bulk: sampleBulk("paused"), Says: "x"}, bulkView{Bulk: sampleBulk("finished"), More: "/x", Back: "/x",
 		Lines: []ticket.BulkLine{{N: 1, Number: "T1", Title: "x", Outcome: ticket.OutcomeForbidden}, {N: 2, Outcome: ticket.OutcomeHidden}, {N: 3, Number: "T3", Title: "x", Outcome: ticket.OutcomeFailed}}}, bulkView{Bulk: sampleBulk("failed")}, bulkView{Bulk: sampleBulk("cancelled")})
 	bulksPage   = ui.NewPage[bulksView](files, "bulks.html").Sample(bulksView{Rows: []bulkRow{{sampleBulk("running"), "x"}, {sampleBulk("finished"), "y"}}}, bulksView{})
@@ -101,7 +108,18 @@ func (p *pages) bulkForm(r *web.Request, f *web.Form) (v newBulkView, err error)
 		v.IDs = slices.Compact(slices.Sorted(slices.Values(f.IDs("id"))))
 		v.Count = strconv.Itoa(len(v.IDs))
 	}
-	for _, k := range ticket.BulkKinds(r.Actor) {
+	for _, o := range p.Tickets.OtherBulks(r.Actor) {
+		cs, err := o.Choices(r.Context(), r.Actor)
+		if err != nil {
+			return v, err
+		}
+		x := otherBulk{Kind: o.Kind}
+		for _, c := range cs {
+			x.Choices = append(x.Choices, ui.Option{Value: c.Value, Label: c.Label})
+		}
+		v.Others = append(v.Others, x)
+	}
+	for _, k := range p.Tickets.BulkKinds(r.Actor) {
 		v.Kinds = append(v.Kinds, ui.Option{Value: k, Label: r.T("ticket.bulk.kind." + k)})
 	}
 	if len(v.Kinds) == 0 {
@@ -165,6 +183,9 @@ func (p *pages) startBulk(w http.ResponseWriter, r *web.Request) error {
 	case ticket.BulkCancel:
 		c.Code = f.String("code")
 	}
+	if slices.ContainsFunc(v.Others, func(o otherBulk) bool { return o.Kind == c.Kind }) {
+		c.Of = f.ID("of_" + c.Kind)
+	}
 	var b ticket.Bulk
 	if err = f.Err(); err == nil {
 		b, err = p.Tickets.ChangeMany(r.Context(), r.Actor, v.IDs, c)
@@ -173,6 +194,7 @@ func (p *pages) startBulk(w http.ResponseWriter, r *web.Request) error {
 		if c.Kind == ticket.BulkWatcher {
 			err = moveField(err, "assignee", "watcher")
 		}
+		err = moveField(err, "of", "of_"+c.Kind)
 		if r.IsFragment() {
 			return newBulkPage.InvalidFragment(w, r, err, f, "dialog", v)
 		}
@@ -214,7 +236,14 @@ func (p *pages) sayBulk(r *web.Request, c ticket.BulkChange) string {
 	case ticket.BulkCancel:
 		what = r.T("ticket.cancel." + c.Code)
 	default:
-		return r.T("ticket.bulk.kind." + c.Kind)
+		for _, o := range p.Tickets.OtherBulks(r.Actor) {
+			if o.Kind == c.Kind {
+				what = o.Name(ctx, r.Actor, c.Of)
+			}
+		}
+		if what == "" {
+			return r.T("ticket.bulk.kind." + c.Kind)
+		}
 	}
 	return r.T("ticket.bulk.says", r.T("ticket.bulk.kind."+c.Kind), what)
 }

@@ -520,7 +520,7 @@ func (p *pages) lists(r *web.Request, open string, whole bool) (ws workspace, s 
 		return ws, s, err
 	}
 	ws.Form, ws.CanCreate = s.form, r.Actor.Can(ticket.PermCreate)
-	ws.Bulk, ws.Drag = len(ticket.BulkKinds(r.Actor)) > 0, r.Actor.Can(ticket.PermAssign)
+	ws.Bulk, ws.Drag = len(p.Tickets.BulkKinds(r.Actor)) > 0, r.Actor.Can(ticket.PermAssign)
 	if ws.Queue, err = p.queueOf(r, s, open); err != nil {
 		return ws, s, err
 	}
