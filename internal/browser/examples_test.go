@@ -124,6 +124,12 @@ func made(t *testing.T, h *apptest.House) []string {
 	for _, part := range []string{"", "/trial", "/versions", "/versions/1", "/stages/new", "/stages/s1", "/moves/new", "/moves/m1"} {
 		at("/admin/processes/%d"+part, p.ID)
 	}
+	for _, x := range []struct{ query, address string }{{`SELECT MIN(id) FROM rules`, "/admin/rules/%d"}, {`SELECT MIN(id) FROM routing_rules`, "/admin/tickets/routing/rules/%d"},
+		{`SELECT MIN(id) FROM skills`, "/admin/tickets/routing/skills/%d"}, {`SELECT MIN(department_id) FROM routing_chains`, "/admin/tickets/routing/departments/%d"}} {
+		for _, id := range idsOf(t, h, x.query) {
+			at(x.address, id)
+		}
+	}
 	at("/customer-bulks/%d", bulk.ID)
 	at("/customer-exports/%d", export.ID)
 	at("/customer-exports/%d/file", export.ID)

@@ -29,7 +29,7 @@ func furnish(t *testing.T, h *apptest.House) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	_, err = demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Tasks: b.Tasks, Clock: past},
+	_, err = demo.Fill(ctx, demo.Rooms{Run: b.Run, Follower: b.Follower, Org: b.Org, Customers: b.Customers, Tickets: b.Tickets, Complaints: b.Complaints, Clocks: b.Clocks, Notify: b.Notify, Approvals: b.Approvals, Privacy: b.Privacy, Tasks: b.Tasks, Rules: b.Rules, Clock: past},
 		demo.Size{Customers: 40, Tickets: 120, Days: 20}, now)
 	if err != nil {
 		t.Fatal(err)
