@@ -69,6 +69,7 @@ const (
 	fSolution     Field = "solution"
 	fCompleted    Field = "completed"
 	fRating       Field = "rating"
+	fTags         Field = "tags"
 )
 
 // Column is a column the product understands.
@@ -132,6 +133,7 @@ var columns = map[Kind][]Column{
 		{Field: fSolution, Several: "\n", names: "解决方案 处理结果 处理情况 解决办法 处理意见 处理方案 结果说明 solution resolution"},
 		{Field: fCompleted, names: "完成时间 完成日期 实际完成时间 办结时间 关闭时间 解决时间 completedat completed closedat resolvedat"},
 		{Field: fRating, names: "满意度 评分 客户评分 满意度评分 评价 rating score stars"},
+		{Field: fTags, Several: "、", names: "标签 工单标签 任务标签 tag tags label labels"},
 		{Field: fRegistrar, names: "登记人 创建人 录入人 提交人 createdby registrar"},
 	},
 }

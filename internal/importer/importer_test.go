@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -661,4 +662,22 @@ func TestTexts(t *testing.T) {
 			t.Errorf("no English for %s", k)
 		}
 	}
+}
+
+// Tags are those of the company's list; others are said and kept as a remark.
+func TestTicketTags(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		_, err := h.s.Run(h.ctx, h.boss, Customers, h.file("c.csv", customerHead, []string{"C001", "企业", "广州南粤医疗器械有限公司", "黎嘉敏", "13812345678"}), Options{})
+		h.must(err)
+		tag, err := h.tickets.SaveTag(h.ctx, h.boss, 0, "夜间", "violet")
+		h.must(err)
+		tagged, err := h.s.Run(h.ctx, h.boss, Tickets, h.file("tags.csv", append(slices.Clone(ticketHead), "标签"), []string{"T-2001", "C001", "售后", "带标签的", "中", "售后部", "", "", "待处理", "", "", "夜间、没有的"}), Options{})
+		h.must(err)
+		if got := h.result(tagged.Result)["2"]; !strings.HasPrefix(got, "已导入，请留意 “标签”的内容“没有的”无法识别") {
+			t.Errorf("tags: %q", got)
+		}
+		if x, err := h.tickets.ByNumber(h.ctx, ticket.View(authz.System("")), "T-2001"); err != nil || !x.Tags.Has(tag) {
+			t.Errorf("tags: %q %v", x.Tags, err)
+		}
+	})
 }

@@ -766,6 +766,18 @@ func (r *rowReader) ticket(ctx context.Context, byID, byName map[string][]custom
 			r.keep(fRating, v)
 		}
 	}
+	for _, name := range strings.FieldsFunc(r.get(fTags), func(c rune) bool { return strings.ContainsRune(",，、;；/|", c) }) {
+		t, ok, err := ticket.TagNamed(ctx, r.parser.s.db().Read(), name)
+		if err != nil {
+			return out, err
+		}
+		if ok {
+			out.Tags = append(out.Tags, t.ID)
+		} else if strings.TrimSpace(name) != "" {
+			r.warn("importer.warn.word", r.label(fTags), short(name, 30))
+			r.keep(fTags, name)
+		}
+	}
 	if out.Fields, err = r.ownFields(ctx, field.Ticket, out.Type); err != nil {
 		return out, err
 	}
