@@ -63,10 +63,11 @@ func rooms(h *tickettest.House) (Rooms, *job.Queue) {
 	h.Customers.AskApprovals(approvals)
 	queue := job.New(h.D, job.Config{})
 	personal := privacy.New(h.Run, privacy.Rooms{Org: h.Org, Approvals: approvals, Fields: h.Customers.Fields(), Customers: h.Customers, Tickets: h.Service, Files: h.Files, Keys: h.Keys, Jobs: queue})
-	procs := process.New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files)
+	complaints := complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files)
+	procs := process.New(h.Run, h.Service, h.Org, h.Customers.Fields(), h.Files, complaints)
 	rules := rule.New(h.Run, rule.Rooms{Org: h.Org, Customers: h.Customers, Tickets: h.Service, Processes: procs, Keys: h.Keys, Jobs: queue})
 	h.Follower.Listen(rules.Listener())
-	return Rooms{Rules: rules, Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Complaints: complaint.New(h.Run, h.Org, h.Service, h.Customers, h.Files), Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
+	return Rooms{Rules: rules, Run: h.Run, Follower: h.Follower, Org: h.Org, Customers: h.Customers, Tickets: h.Service, Complaints: complaints, Clocks: h.Clocks, Notify: n, Approvals: approvals, Privacy: personal, Clock: h.Clock}, queue
 }
 
 func TestFillAndRemove(t *testing.T) {

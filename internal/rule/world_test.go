@@ -6,6 +6,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/complaint"
 	"bihuan/internal/db"
 	"bihuan/internal/db/dbtest"
 	"bihuan/internal/fault"
@@ -36,7 +37,7 @@ func newWorld(t testing.TB, d *db.DB, c *clock.Fake) *world {
 // restart puts the rules together anew, as after a crash.
 func (w *world) restart() {
 	w.Restart()
-	w.Procs = process.New(w.Run, w.Service, w.Org, w.Customers.Fields(), w.Files)
+	w.Procs = process.New(w.Run, w.Service, w.Org, w.Customers.Fields(), w.Files, complaint.New(w.Run, w.Org, w.Service, w.Customers, w.Files))
 	w.Jobs = job.New(w.D, job.Config{})
 	w.S = New(w.Run, Rooms{Org: w.Org, Customers: w.Customers, Tickets: w.Service, Processes: w.Procs, Keys: w.Keys, Jobs: w.Jobs, PublicURL: "https://crm.example"})
 	w.Notices = notify.New(w.D, nil)
