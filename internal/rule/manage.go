@@ -48,7 +48,7 @@ func (s *Service) reach(ctx context.Context, r *Rule) error {
 		if act.Do != DoWebhook {
 			continue
 		}
-		err := s.net.check(ctx, act.Get("url"), s.allowed(ctx, s.db().Read()))
+		err := s.net.Check(ctx, act.Get("url"), s.allowed(ctx, s.db().Read()))
 		if f, ok := fault.As(err); ok {
 			e.Field(fmt.Sprintf("a.%d.url", i), f.Key, f.Args...)
 		} else if err != nil {

@@ -3,23 +3,18 @@ package rule
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"bihuan/internal/action"
@@ -30,163 +25,15 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
+	"bihuan/internal/outbound"
 	"bihuan/internal/setting"
 )
 
 const (
 	webhookJob   = "webhook"
 	hookAttempts = 8
-	hookTimeout  = 10 * time.Second
-	maxURL       = 1000
 	maxAnswer    = 64 << 10
 )
-
-// outbound calls web addresses. Whoever may write a rule must not reach with it
-// what only this machine reaches.
-type outbound struct {
-	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	dial   func(ctx context.Context, network, address string) (net.Conn, error) // behind the check; nil: the real one
-}
-
-func newOutbound() outbound {
-	return outbound{lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	}}
-}
-
-// forbidden are addresses that are not the public internet: RFC 6890 and what
-// carries an IPv4 address inside an IPv6 one.
-var forbidden = func() (out []netip.Prefix) {
-	for _, p := range []string{"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
-		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32",
-		"::/96", "::1/128", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"} {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}()
-
-// never are addresses no list allows: the metadata of clouds, and what is no
-// address of a host.
-var never = func() (out []netip.Prefix) {
-	for _, p := range []string{"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "fe80::/10", "ff00::/8", "fd00:ec2::254/128", "::/128"} {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}()
-
-func within(list []netip.Prefix, a netip.Addr) bool {
-	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// Public reports whether a is on the public internet.
-func Public(a netip.Addr) bool {
-	a = a.WithZone("")
-	if a.Is4In6() {
-		a = a.Unmap()
-	}
-	return a.IsValid() && !within(forbidden, a)
-}
-
-// allowed is the list of the company's own hosts that may be called although
-// they are not public: names, addresses and networks.
-type allowList []string
-
-func (s *Service) allowed(ctx context.Context, q db.Querier) allowList {
-	h, err := readHooks(ctx, q)
-	if err != nil {
-		return nil // nothing is allowed while it cannot be read
-	}
-	return h.Allow
-}
-
-func (l allowList) host(host string) bool {
-	return slices.ContainsFunc(l, func(x string) bool { return strings.EqualFold(x, strings.TrimSuffix(host, ".")) })
-}
-
-func (l allowList) addr(a netip.Addr) bool {
-	for _, x := range l {
-		if p, err := netip.ParsePrefix(x); err == nil && p.Contains(a) {
-			return true
-		}
-		if b, err := netip.ParseAddr(x); err == nil && b.Unmap() == a {
-			return true
-		}
-	}
-	return false
-}
-
-// may reports whether address a of host may be connected to.
-func (l allowList) may(host string, a netip.Addr) bool {
-	a = a.WithZone("")
-	if a.Is4In6() {
-		a = a.Unmap()
-	}
-	if !a.IsValid() || within(never, a) {
-		return false
-	}
-	return Public(a) || l.host(host) || l.addr(a)
-}
-
-// parseURL reads an address of the web; what is wrong is a fault.
-func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || len(text) > maxURL || u.Host == "" || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(u.Hostname(), "%\\ "):
-		return nil, fault.Invalidf("rule.hook.url")
-	case u.User != nil:
-		return nil, fault.Invalidf("rule.hook.user")
-	}
-	return u, nil
-}
-
-// check says whether text may be called: every address its host has now.
-func (o outbound) check(ctx context.Context, text string, allow allowList) error {
-	u, err := parseURL(text)
-	if err != nil {
-		return err
-	}
-	host := u.Hostname()
-	addrs := []netip.Addr{}
-	if a, err := netip.ParseAddr(host); err == nil {
-		addrs = append(addrs, a)
-	} else {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		if addrs, err = o.lookup(ctx, host); err != nil || len(addrs) == 0 {
-			return fault.Invalidf("rule.hook.unknown_host", host)
-		}
-	}
-	for _, a := range addrs {
-		if !allow.may(host, a) {
-			return fault.Invalidf("rule.hook.private", host)
-		}
-	}
-	return nil
-}
-
-var errPrivate = errors.New("rule: the address is not outside of the company's network")
-
-// client connects only to what may be called. The address is judged when the
-// connection is made, so that a name that means something else by then is
-// refused; redirects are not followed, and no proxy of the environment is asked.
-func (o outbound) client(host string, allow allowList) *http.Client {
-	d := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil || !allow.may(host, ap.Addr()) {
-			return errPrivate
-		}
-		return nil
-	}}
-	dial := d.DialContext
-	if o.dial != nil {
-		dial = o.dial
-	}
-	return &http.Client{
-		Timeout:       hookTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: hookTimeout, MaxResponseHeaderBytes: 64 << 10},
-	}
-}
 
 // hookCall is the job of calling a web address.
 type hookCall struct {
@@ -194,6 +41,11 @@ type hookCall struct {
 	Rule     int64           `json:"rule"`
 	Delivery string          `json:"delivery"`
 	Body     json.RawMessage `json:"body"`
+}
+
+// allowed is the list of the company's own hosts that may be called.
+func (s *Service) allowed(ctx context.Context, q db.Querier) outbound.Allow {
+	return outbound.Allowed(ctx, q)
 }
 
 func newDelivery() string {
@@ -220,21 +72,12 @@ func (s *Service) payload(r *Rule, m *moment) json.RawMessage {
 	return raw
 }
 
-// Signature is what a webhook carries in X-Bihuan-Signature: HMAC-SHA256 with the
-// secret over the time, a dot and the body.
-func Signature(secret, timestamp string, body []byte) string {
-	h := hmac.New(sha256.New, []byte(secret))
-	h.Write([]byte(timestamp + "."))
-	h.Write(body)
-	return "sha256=" + hex.EncodeToString(h.Sum(nil))
-}
-
 func (s *Service) callWebhook(ctx context.Context, j *job.Job) error {
 	var c hookCall
 	if err := j.Decode(&c); err != nil {
 		return job.Discard(err)
 	}
-	u, err := parseURL(c.URL)
+	u, err := outbound.Parse(c.URL)
 	if err != nil {
 		return job.Discard(err)
 	}
@@ -242,19 +85,19 @@ func (s *Service) callWebhook(ctx context.Context, j *job.Job) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, hookTimeout+5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, outbound.Timeout+5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(c.Body))
 	if err != nil {
 		return job.Discard(err)
 	}
 	at := strconv.FormatInt(s.db().Clock().Now().Unix(), 10)
-	for k, v := range map[string]string{"Content-Type": "application/json; charset=utf-8", "User-Agent": "Bihuan", "X-Bihuan-Delivery": c.Delivery, "X-Bihuan-Timestamp": at, "X-Bihuan-Signature": Signature(secret, at, c.Body)} {
+	for k, v := range map[string]string{"Content-Type": "application/json; charset=utf-8", "User-Agent": "Bihuan", "X-Bihuan-Delivery": c.Delivery, "X-Bihuan-Timestamp": at, "X-Bihuan-Signature": outbound.Sign(secret, at, c.Body)} {
 		req.Header.Set(k, v)
 	}
-	res, err := s.net.client(u.Hostname(), s.allowed(ctx, s.db().Read())).Do(req)
-	if errors.Is(err, errPrivate) {
-		return job.Discard(fmt.Errorf("%w: %s", errPrivate, u.Host))
+	res, err := s.net.Client(u.Hostname(), s.allowed(ctx, s.db().Read())).Do(req)
+	if errors.Is(err, outbound.ErrPrivate) {
+		return job.Discard(fmt.Errorf("%w: %s", outbound.ErrPrivate, u.Host))
 	}
 	if err != nil {
 		return fmt.Errorf("rule: call %s: %w", u.Host, err)
@@ -278,10 +121,8 @@ type Hooks struct {
 	Version int64    `json:"version"`
 }
 
-const hookSetting = "rule.webhooks"
-
 func readHooks(ctx context.Context, q db.Querier) (h Hooks, err error) {
-	err = setting.Read(ctx, q, hookSetting, &h)
+	err = setting.Read(ctx, q, outbound.AllowSetting, &h)
 	return h, err
 }
 
@@ -295,8 +136,6 @@ func (s *Service) Hooks(ctx context.Context) (h Hooks, secret time.Time, err err
 	err = s.db().Read().QueryRow(ctx, `SELECT COALESCE(MAX(created_at), 0) FROM rule_secrets`).Scan(&at)
 	return h, db.FromMicros(at), err
 }
-
-const maxAllow = 50
 
 // SetAllow changes which hosts of the company's own may be called.
 func (s *Service) SetAllow(ctx context.Context, actor authz.Actor, h Hooks) error {
@@ -312,23 +151,7 @@ func (s *Service) SetAllow(ctx context.Context, actor authz.Actor, h Hooks) erro
 			return stale()
 		}
 		e := fault.Invalidf("rule.invalid")
-		if len(h.Allow) > maxAllow {
-			e.Field("allow", "rule.hook.allow_many", maxAllow)
-		}
-		for i, x := range h.Allow {
-			x = strings.ToLower(strings.TrimSpace(x))
-			h.Allow[i] = x
-			p, perr := netip.ParsePrefix(x)
-			addr, aerr := netip.ParseAddr(x)
-			switch {
-			case perr == nil && (p.Bits() < 8 || p != p.Masked()):
-				e.Field("allow", "rule.hook.allow_net", x)
-			case aerr == nil && within(never, addr.Unmap()):
-				e.Field("allow", "rule.hook.allow_never", x)
-			case perr != nil && aerr != nil && !hostLike(x):
-				e.Field("allow", "rule.hook.allow_bad", x)
-			}
-		}
+		h.Allow = outbound.CheckAllow(e, "allow", h.Allow)
 		if err := e.OrNil(); err != nil {
 			return err
 		}
@@ -337,17 +160,11 @@ func (s *Service) SetAllow(ctx context.Context, actor authz.Actor, h Hooks) erro
 			return nil
 		}
 		h.Version++
-		if err := setting.Write(ctx, a.Tx, hookSetting, h); err != nil {
+		if err := setting.Write(ctx, a.Tx, outbound.AllowSetting, h); err != nil {
 			return err
 		}
 		a.Record(event.Event{Kind: HookChange, Subject: event.Subject{Type: subjectType}, Data: Facts{Changes: []event.Change{{Field: "rule.allow", Old: strings.Join(old.Allow, ", "), New: strings.Join(h.Allow, ", ")}}}})
 		return nil
-	})
-}
-
-func hostLike(s string) bool {
-	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
 	})
 }
 

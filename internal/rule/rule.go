@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/job"
 	"bihuan/internal/org"
+	"bihuan/internal/outbound"
 	"bihuan/internal/process"
 	"bihuan/internal/ticket"
 )
@@ -170,7 +171,7 @@ type Service struct {
 	keys *crypt.Keeper
 	jobs *job.Queue
 	url  string
-	net  outbound
+	net  outbound.Net
 	proc *process.Service
 
 	others []Other // kinds of actions of other rooms
@@ -188,7 +189,7 @@ type Service struct {
 func New(run *action.Runner, r Rooms) *Service {
 	s := &Service{run: run, org: r.Org, cust: r.Customers, tick: r.Tickets, keys: r.Keys, jobs: r.Jobs, url: strings.TrimSuffix(r.PublicURL, "/"),
 		pending: map[int64]bool{}, judged: map[int64]judged{}, tries: map[[2]int64]int{}, passes: map[int64]pass{}}
-	s.net = newOutbound()
+	s.net = outbound.New()
 	s.AddAction(s.tagging())
 	s.AddAction(s.todo())
 	if s.proc = r.Processes; s.proc != nil {
