@@ -195,7 +195,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	personal := privacy.New(run, privacy.Rooms{Org: organisation, Approvals: approvals, Fields: customers.Fields(), Customers: customers, Tickets: tickets, Complaints: complaints, Files: files, Keys: keys, Jobs: queue})
 
 	// The listeners.
-	notices := notify.New(d, broker)
+	notices := notify.New(run, notify.Rooms{Broker: broker, Org: organisation, Keys: keys, Jobs: queue, PublicURL: cfg.PublicURL})
 	follower.Listen(tickets.Indexer())
 	follower.Listen(complaints.Follow())
 	follower.Listen(customers.Suspicions())
@@ -257,7 +257,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav())
+	return append(nav, settingsui.Nav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
 }
 
 func (a *App) routes() {
@@ -283,7 +283,7 @@ func (a *App) routes() {
 	calendarui.Routes(rt, a.calendarPages())
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
-	notifyui.Routes(rt, a.Notify)
+	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
@@ -388,6 +388,8 @@ func (a *App) duties() {
 			}
 		}
 	})
+	a.Duties.Every("notices", 20*time.Second, a.Notify.Sweep)
+	a.Duties.Every("notice log", 12*time.Hour, a.Notify.Prune)
 	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
 	a.Duties.Every("duplicates", 10*time.Second, a.Customers.FindPairs)
 	a.Duties.Every("merges", time.Hour, a.Customers.SweepMerges)

@@ -18,10 +18,10 @@ func TestListener(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB, _ *clock.Fake) {
 		ctx := context.Background()
 		f := event.NewFollower(d)
-		s := New(d, nil)
+		run := action.NewRunner(d, nil)
+		s := New(run, Rooms{})
 		l := s.Listener()
 		f.Listen(l)
-		run := action.NewRunner(d, nil)
 		err := run.Do(ctx, authz.System("test"), "test", func(ctx context.Context, a *action.Action) error {
 			if _, err := a.Exec(ctx, `INSERT INTO departments (id, name, created_at) VALUES (1, '客服部', 1)`); err != nil {
 				return err

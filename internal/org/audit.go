@@ -85,6 +85,9 @@ func FieldName(l i18n.Lang, field string) string {
 // FieldValue is a value of a changed field in the reader's language: the locale
 // key "audit.value.<field>.<value>", or a data scope, else the value itself.
 func FieldValue(l i18n.Lang, field, value string) string {
+	if key, ok := strings.CutPrefix(value, "@"); ok && i18n.Has(key) {
+		return i18n.T(l, key)
+	}
 	for _, prefix := range []string{"audit.value.", "ticket.", "customer."} {
 		if key := prefix + field + "." + value; value != "" && i18n.Has(key) {
 			return i18n.T(l, key)

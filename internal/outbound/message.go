@@ -30,6 +30,7 @@ type Message struct {
 
 // Item is one notice.
 type Item struct {
+	Lang   string
 	Number string // of the ticket
 	Kind   string // the event
 	Title  string
@@ -76,7 +77,10 @@ func (i Item) Line() string {
 	if head == "" {
 		return i.Text
 	}
-	return head + "：" + i.Text
+	if strings.HasPrefix(i.Lang, "zh") {
+		return head + "：" + i.Text
+	}
+	return head + ": " + i.Text
 }
 
 // Cut shortens s to max bytes, between characters.

@@ -1,4 +1,5 @@
-// Package notifyui shows a person what he has been told.
+// Package notifyui shows a person what he has been told, lets him choose how, and
+// the administrator set up the ways out of the house.
 package notifyui
 
 import (
@@ -8,12 +9,15 @@ import (
 	"time"
 
 	"bihuan/internal/notify"
+	"bihuan/internal/org"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
 
-//go:embed *.html
+//go:embed *.html notify.css
 var files embed.FS
+
+var _ = ui.AddAssets(files, "notify.css")
 
 type row struct {
 	ID        int64
@@ -21,7 +25,9 @@ type row struct {
 	Number    string
 	Link      string
 	Title     string
-	Urgent    bool
+	Class     string // words; "" for a normal one
+	Tone      string
+	Insist    bool
 	Read      bool
 	CreatedAt time.Time
 }
@@ -33,19 +39,39 @@ type listView struct {
 }
 
 var listPage = ui.NewPage[listView](files, "notices.html").Sample(listView{Any: true, More: "before=1", Rows: []row{
-	{ID: 2, Sentence: "…", Number: "TASK20261119001", Link: "/tickets/TASK20261119001", Title: "…", Urgent: true, CreatedAt: time.Unix(1700000000, 0)},
+	{ID: 2, Sentence: "…", Number: "TASK20261119001", Link: "/tickets/TASK20261119001", Title: "…", Class: "…", Tone: "red", Insist: true, CreatedAt: time.Unix(1700000000, 0)},
 	{ID: 1, Sentence: "…", Number: "TASK20261119002", Link: "/tickets/TASK20261119002", Title: "…", Read: true, CreatedAt: time.Unix(1700000000, 0)},
 }})
 
 const pageSize = 40
 
-type pages struct{ s *notify.Service }
+type pages struct {
+	s   *notify.Service
+	org *org.Service
+}
 
 // Routes of the notices; everybody signed in has his own.
-func Routes(rt *web.Router, s *notify.Service) {
-	p := &pages{s}
+func Routes(rt *web.Router, s *notify.Service, o *org.Service) {
+	p := &pages{s, o}
 	rt.Handle("GET /notifications", web.SignedIn, p.list)
 	rt.Handle("POST /notifications/read", web.SignedIn, p.read)
+	rt.Handle("GET  /notifications/{id}", web.SignedIn, p.open)
+	rt.Handle("GET  /account/notices", web.SignedIn, p.mine)
+	rt.Handle("POST /account/notices", web.SignedIn, p.setMine)
+	rt.Handle("POST /account/notices/test", web.SignedIn, p.testMine, web.Slow(40*time.Second))
+	rt.Handle("GET  /admin/notices", notify.PermManage, p.events)
+	rt.Handle("POST /admin/notices", notify.PermManage, p.setGeneral)
+	rt.Handle("GET  /admin/notices/events/{kind}", notify.PermManage, p.event)
+	rt.Handle("POST /admin/notices/events/{kind}", notify.PermManage, p.setEvent)
+	rt.Handle("GET  /admin/notices/channels", notify.PermManage, p.channels)
+	rt.Handle("POST /admin/notices/channels", notify.PermManage, p.saveChannel)
+	rt.Handle("GET  /admin/notices/channels/new", notify.PermManage, p.newChannel)
+	rt.Handle("GET  /admin/notices/channels/{id}", notify.PermManage, p.channel)
+	rt.Handle("POST /admin/notices/channels/{id}", notify.PermManage, p.saveChannel)
+	rt.Handle("POST /admin/notices/channels/{id}/removal", notify.PermManage, p.removeChannel)
+	rt.Handle("POST /admin/notices/channels/{id}/test", notify.PermManage, p.testChannel, web.Slow(40*time.Second))
+	rt.Handle("GET  /admin/notices/log", notify.PermManage, p.log)
+	rt.Handle("POST /admin/notices/log/{id}/retry", notify.PermManage, p.retry)
 }
 
 func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
@@ -61,12 +87,16 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	}
 	for _, n := range ns {
 		v.Any = v.Any || !n.Read
-		v.Rows = append(v.Rows, row{n.ID, n.Sentence(r.Lang), n.Number, n.Link, n.Title, n.Urgent, n.Read, n.CreatedAt})
+		x := row{ID: n.ID, Sentence: n.Sentence(r.Lang), Number: n.Number, Link: n.Link, Title: n.Title, Insist: n.Class == notify.Insist && !n.Read, Read: n.Read, CreatedAt: n.CreatedAt}
+		if n.Class != notify.Normal {
+			x.Class, x.Tone = r.T("notify.class."+string(n.Class)), classTone(n.Class)
+		}
+		v.Rows = append(v.Rows, x)
 	}
 	if r.IsFragment() {
 		return listPage.Fragment(w, r, "rows", v)
 	}
-	return listPage.Render(w, r, ui.Chrome{Title: r.T("notify.title"), Nav: "notifications"}, v)
+	return listPage.Render(w, r, ui.Chrome{Title: r.T("notify.title"), Nav: "notifications", Assets: []string{"notify.css"}}, v)
 }
 
 func (p *pages) read(w http.ResponseWriter, r *web.Request) error {

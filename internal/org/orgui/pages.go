@@ -118,7 +118,7 @@ type tab struct {
 
 func accountTabs(r *web.Request, current string) []tab {
 	var out []tab
-	for _, t := range [][2]string{{"/account", "org.account.profile"}, {"/account/security", "org.account.security"}, {"/account/history", "org.account.history"}} {
+	for _, t := range [][2]string{{"/account", "org.account.profile"}, {"/account/notices", "notify.mine.tab"}, {"/account/security", "org.account.security"}, {"/account/history", "org.account.history"}} {
 		out = append(out, tab{Href: t[0], Label: r.T(t[1]), Current: t[0] == current})
 	}
 	return out

@@ -17,7 +17,7 @@ import (
 
 func message() outbound.Message {
 	return outbound.Message{ID: "n12.7", Lang: "zh-CN", Subject: "【紧急】TASK20261119001 打印机无法开机", Urgent: true, Name: "何一凡", To: "he@example.cn", At: time.Unix(1795305600, 0), Foot: "在个人设置里可以选择收哪些通知。",
-		Items: []outbound.Item{{Number: "TASK20261119001", Title: "打印机无法开机", Text: "分派给 何一凡（客服部）", Link: "https://crm.example.cn/notifications/12", Urgent: true}}}
+		Items: []outbound.Item{{Lang: "zh-CN", Number: "TASK20261119001", Title: "打印机无法开机", Text: "分派给 何一凡（客服部）", Link: "https://crm.example.cn/notifications/12", Urgent: true}}}
 }
 
 func server(s *mailtest.Server, how string) Server {
