@@ -205,7 +205,7 @@ func (s *Service) SaveChannel(ctx context.Context, actor authz.Actor, c Channel,
 			}
 		}
 		if old.Enabled != c.Enabled {
-			changed = append(changed, event.Change{Field: "notify.enabled", Old: "@common." + yes(old.Enabled), New: "@common." + yes(c.Enabled)})
+			changed = append(changed, event.Change{Field: "notify.enabled", Old: yes(old.Enabled), New: yes(c.Enabled)})
 		}
 		slices.SortFunc(changed, func(x, y event.Change) int { return strings.Compare(x.Field, y.Field) })
 		kind := ChannelChanged
@@ -221,12 +221,8 @@ func (s *Service) SaveChannel(ctx context.Context, actor authz.Actor, c Channel,
 	return id, err
 }
 
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
+// yes is the word for b, as a value of a change.
+func yes(b bool) string { return "@" + map[bool]string{true: "common.yes", false: "common.no"}[b] }
 
 // equip fills in what the product makes itself.
 func (s *Service) equip(c *Channel, secrets map[string]string) error { return nil }
@@ -296,7 +292,7 @@ func (s *Service) SetRule(ctx context.Context, actor authz.Actor, kind string, r
 				out = append(out, event.Change{Field: field, Old: x, New: y})
 			}
 		}
-		say("notify.off", "@common."+yes(a.Off), "@common."+yes(b.Off))
+		say("notify.off", yes(a.Off), yes(b.Off))
 		say("notify.class", "@notify.class."+string(a.Class), "@notify.class."+string(b.Class))
 		for _, w := range Ways {
 			say("notify.way_"+w, "@notify.mode."+string(a.Modes[w]), "@notify.mode."+string(b.Modes[w]))

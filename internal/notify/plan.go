@@ -11,7 +11,7 @@ import (
 )
 
 // deliverJob is the job of sending what waits for a channel.
-const deliverJob = "notify.deliver"
+const deliverJob = "deliver notices"
 
 type deliverArgs struct {
 	Channel int64 `json:"channel"`
