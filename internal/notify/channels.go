@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/keyring"
+	"bihuan/internal/outbound"
 	"bihuan/internal/setting"
 )
 
@@ -159,7 +160,7 @@ func (s *Service) SaveChannel(ctx context.Context, actor authz.Actor, c Channel,
 		if err := s.equip(&c, keep); err != nil {
 			return err
 		}
-		if err := c.check(keep); err != nil {
+		if err := fault.Both(c.check(keep), s.reachable(ctx, a, c, keep)); err != nil {
 			return err
 		}
 		if !Robot(c.Kind) {
@@ -224,8 +225,24 @@ func (s *Service) SaveChannel(ctx context.Context, actor authz.Actor, c Channel,
 // yes is the word for b, as a value of a change.
 func yes(b bool) string { return "@" + map[bool]string{true: "common.yes", false: "common.no"}[b] }
 
-// equip fills in what the product makes itself.
-func (s *Service) equip(c *Channel, secrets map[string]string) error { return nil }
+// reachable complains about addresses that may not be called; whether a host is
+// known shows when it is tried.
+func (s *Service) reachable(ctx context.Context, q db.Querier, c Channel, secrets map[string]string) error {
+	e := fault.Invalidf("notify.channel.invalid")
+	for _, f := range Fields(c.Kind) {
+		v := c.Settings[f.Name]
+		if f.Secret() {
+			v = secrets[f.Name]
+		}
+		if v == "" || f.Name != "url" && f.Name != "endpoint" {
+			continue
+		}
+		if x, ok := fault.As(s.out.Net.Check(ctx, v, outbound.Allowed(ctx, q))); ok && x.Key == "outbound.private" {
+			e.Field(f.Name, x.Key, x.Args...)
+		}
+	}
+	return e.OrNil()
+}
 
 // RemoveChannel takes a way away; what waits for it is not sent.
 func (s *Service) RemoveChannel(ctx context.Context, actor authz.Actor, id int64) error {

@@ -257,6 +257,19 @@ func (s *Service) sift(ctx context.Context, tx *db.Tx, ps []piece) (out []piece,
 		switch {
 		case p.args.read && p.way != Webhook:
 			state, why = "skipped", "read"
+		case p.way == SMS:
+			until, err := s.smsFree(ctx, tx, p.user)
+			if err != nil {
+				return nil, err
+			}
+			if until.IsZero() {
+				out = append(out, p)
+				continue
+			}
+			if _, err := tx.Exec(ctx, `UPDATE notice_deliveries SET next_at = $1, why = 'rate', together = 1 WHERE id = $2`, db.Micros(until), p.id); err != nil {
+				return nil, fmt.Errorf("notify: delivery %d: %w", p.id, err)
+			}
+			continue
 		case tx.Now.Sub(p.created) > tooOld && p.attempt > 0:
 			state, why = "failed", "old"
 		default:
@@ -268,6 +281,30 @@ func (s *Service) sift(ctx context.Context, tx *db.Tx, ps []piece) (out []piece,
 		}
 	}
 	return out, nil
+}
+
+// smsFree returns until when a person gets no further short message, zero when he
+// does: platforms take one a minute, five an hour and ten a day for a number, and
+// give no second chance to what comes too soon. What waits goes together.
+func (s *Service) smsFree(ctx context.Context, tx *db.Tx, user int64) (until time.Time, err error) {
+	rows, err := tx.Query(ctx, `SELECT sent_at FROM notice_deliveries WHERE user_id = $1 AND channel = 'sms' AND sent_at > $2 ORDER BY id DESC LIMIT 50`, user, db.Micros(tx.Now.Add(-24*time.Hour)))
+	if err != nil {
+		return until, fmt.Errorf("notify: short messages to %d: %w", user, err)
+	}
+	defer rows.Close()
+	var times []int64
+	for rows.Next() {
+		var at int64
+		if err := rows.Scan(&at); err != nil {
+			return until, fmt.Errorf("notify: short messages to %d: %w", user, err)
+		}
+		if !slices.Contains(times, at) { // notices that went together
+			times = append(times, at)
+		}
+	}
+	slices.Sort(times)
+	_, until = left([]limit{{1, time.Minute}, {5, time.Hour}, {10, 24 * time.Hour}}, &times, tx.Now)
+	return until, rows.Err()
 }
 
 // pick chooses what goes into the next message: the oldest; with it what may
@@ -335,9 +372,9 @@ func (s *Service) message(t Table, g *group, who []*person) outbound.Message {
 	m.Name, m.To = strings.Join(names, "、"), strings.Join(to, ",")
 	seen := map[string]bool{}
 	for _, p := range g.pieces {
-		i := outbound.Item{Lang: string(l), Number: p.args.Number, Kind: p.kind, Title: p.args.Title, Text: event.Say(l, p.kind, p.args.Args), Urgent: p.class != Normal}
+		i := outbound.Item{Lang: string(l), Number: p.args.Number, Kind: p.kind, Title: p.args.Title, Text: event.Say(l, p.kind, p.args.Args), Short: i18n.T(l, "notify.event."+occasion(p.kind).Kind), Path: fmt.Sprintf("/notifications/%d", p.notice), Urgent: p.class != Normal}
 		if base != "" {
-			i.Link = fmt.Sprintf("%s/notifications/%d", base, p.notice)
+			i.Link = base + i.Path
 			if len(who) > 1 { // each has a notice of his own; the page is the same
 				i.Link = base + p.args.Link
 			}
@@ -414,6 +451,8 @@ func (s *Service) settle(ctx context.Context, g *group, answer string, serr erro
 				state = "uncertain"
 			case f.Kind == outbound.Unsure:
 				doubtful = true
+			case f.Kind == outbound.Later && f.Retry > 0:
+				next = tx.Now.Add(f.Retry)
 			case pause > 0: // the fault of the way, not of the message
 				next, uncounted = tx.Now.Add(pause), true
 			case p.attempt+1 >= maxAttempts:

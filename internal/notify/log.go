@@ -235,7 +235,7 @@ func (s *Service) test(ctx context.Context, actor authz.Actor, c Channel) (Tried
 	now := s.d.Clock().Now()
 	l := p.Lang
 	m := outbound.Message{ID: fmt.Sprintf("test.%d.%d", actor.ID, db.Micros(now)), Lang: string(l), Subject: i18n.T(l, "notify.test.subject"), Name: p.Name, To: p.address(c.Kind), At: now,
-		Items: []outbound.Item{{Kind: "test", Text: i18n.T(l, "notify.test.text", p.Name), Number: ""}}}
+		Items: []outbound.Item{{Lang: string(l), Kind: "test", Short: i18n.T(l, "notify.test.short"), Text: i18n.T(l, "notify.test.text", p.Name), Number: ""}}}
 	if base := s.base(t); base != "" {
 		m.Items[0].Link = base + "/account/notices"
 	}

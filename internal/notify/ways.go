@@ -15,7 +15,10 @@ import (
 	"bihuan/internal/crypt"
 	"bihuan/internal/fault"
 	"bihuan/internal/outbound"
+	"bihuan/internal/outbound/hook"
 	smtp "bihuan/internal/outbound/mail"
+	"bihuan/internal/outbound/robot"
+	"bihuan/internal/outbound/sms"
 )
 
 // The ways out of the house.
@@ -30,7 +33,7 @@ const (
 )
 
 // Ways lists them in the order in which an unread notice tries them.
-var Ways = []string{Mail}
+var Ways = []string{Push, WeCom, DingTalk, Feishu, Mail, SMS, Webhook}
 
 // Robot reports whether the way posts into a group, so that there can be one for
 // each department.
@@ -64,7 +67,28 @@ var ways = map[string]struct {
 		{Name: "reply_to", Input: "email"},
 		{Name: "brief", Input: "check"},
 	}},
+	Push:     {fields: []Field{{Name: "contact", Input: "email", Required: true}, {Name: "brief", Input: "check"}}},
+	WeCom:    {fields: []Field{{Name: "url", Input: "secret", Required: true}, {Name: "brief", Input: "check"}}, limits: []limit{{20, time.Minute}}},
+	DingTalk: {fields: []Field{{Name: "url", Input: "secret", Required: true}, {Name: "sign", Input: "secret"}, {Name: "keyword", Input: "text"}, {Name: "brief", Input: "check"}}, limits: []limit{{20, time.Minute}}},
+	Feishu:   {fields: []Field{{Name: "url", Input: "secret", Required: true}, {Name: "sign", Input: "secret"}, {Name: "keyword", Input: "text"}, {Name: "brief", Input: "check"}}, limits: []limit{{5, time.Second}, {100, time.Minute}}},
+	SMS: {fields: []Field{
+		{Name: "provider", Input: "choice", Options: []string{Aliyun, Tencent}, Default: Aliyun, Required: true},
+		{Name: "key_id", Input: "text", Required: true},
+		{Name: "key_secret", Input: "secret", Required: true},
+		{Name: "sign_name", Input: "text", Required: true},
+		{Name: "template", Input: "text", Required: true},
+		{Name: "app_id", Input: "text", Required: true, When: "provider=" + Tencent},
+		{Name: "region", Input: "text", When: "provider=" + Tencent},
+		{Name: "endpoint", Input: "url"},
+	}},
+	Webhook: {fields: []Field{{Name: "url", Input: "url", Required: true}, {Name: "secret", Input: "secret", Required: true}, {Name: "brief", Input: "check"}}},
 }
+
+// Providers of short messages.
+const (
+	Aliyun  = "aliyun"
+	Tencent = "tencent"
+)
 
 // limit is how many messages may leave in a time.
 type limit struct {
@@ -154,6 +178,8 @@ func (c *Channel) check(secrets map[string]string) error {
 			if u, err := url.Parse(v); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
 				e.Field(f.Name, "notify.channel.url")
 			}
+		case f.Name == "secret" && len(v) < 16:
+			e.Field(f.Name, "notify.channel.short")
 		case f.Name == "host" && strings.ContainsAny(v, "/: "):
 			e.Field(f.Name, "notify.channel.host")
 		}
@@ -182,6 +208,26 @@ func (s *Service) send(ctx context.Context, c Channel, m outbound.Message, users
 	case Mail:
 		port, _ := strconv.Atoi(c.Get("port"))
 		return smtp.Server{Host: c.Get("host"), Port: port, TLS: c.Get("tls"), User: c.Get("user"), Password: secret["password"], From: c.Get("from"), FromName: c.Get("from_name"), ReplyTo: c.Get("reply_to"), Roots: s.out.Roots}.Send(ctx, m)
+	}
+	allow := outbound.Allowed(ctx, s.d.Read())
+	bot := robot.Robot{URL: secret["url"], Secret: secret["sign"], Keyword: c.Get("keyword"), Net: s.out.Net, Allow: allow}
+	switch c.Kind {
+	case WeCom:
+		return bot.WeCom(ctx, m)
+	case DingTalk:
+		return bot.DingTalk(ctx, m)
+	case Feishu:
+		return bot.Feishu(ctx, m)
+	case SMS:
+		a := sms.Account{KeyID: c.Get("key_id"), KeySecret: secret["key_secret"], Sign: c.Get("sign_name"), Template: c.Get("template"), AppID: c.Get("app_id"), Region: c.Get("region"), Endpoint: c.Get("endpoint"), Net: s.out.Net, Allow: allow}
+		if c.Get("provider") == Tencent {
+			return a.Tencent(ctx, m)
+		}
+		return a.Aliyun(ctx, m)
+	case Webhook:
+		return hook.Hook{URL: c.Get("url"), Secret: secret["secret"], Net: s.out.Net, Allow: allow}.Send(ctx, m, users[0])
+	case Push:
+		return s.push(ctx, c, secret[vapidSecret], m, users, allow)
 	}
 	return "", outbound.Failed(outbound.Settings, "", fmt.Errorf("notify: no way %q", c.Kind))
 }

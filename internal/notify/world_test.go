@@ -78,6 +78,16 @@ func (w *world) tell(kind string, urgent bool, to ...int64) {
 	w.ok(w.f.Drain(w.ctx))
 }
 
+// tellOf tells of another ticket.
+func (w *world) tellOf(number string, to ...int64) {
+	w.Helper()
+	w.ok(w.run.Do(w.ctx, authz.System("test"), "test", func(ctx context.Context, a *action.Action) error {
+		a.Record(event.Event{Kind: "ticket.assigned", Subject: event.Subject{Type: "ticket", ID: 1}, Data: map[string]any{"number": number, "title": "x", "tell": to, "args": []string{"何", "客服部"}}})
+		return nil
+	}))
+	w.ok(w.f.Drain(w.ctx))
+}
+
 // settle does the jobs that are due.
 func (w *world) settle() {
 	w.Helper()

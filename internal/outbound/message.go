@@ -31,11 +31,13 @@ type Message struct {
 // Item is one notice.
 type Item struct {
 	Lang   string
+	Short  string // what happened, in a few words: for short messages
 	Number string // of the ticket
 	Kind   string // the event
 	Title  string
 	Text   string // what happened
 	Link   string // "" when the product does not know its own address
+	Path   string // of the page inside the product
 	Urgent bool
 }
 

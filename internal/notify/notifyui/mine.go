@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"bihuan/internal/notify"
+	"bihuan/internal/org/orgui"
+	"bihuan/internal/outbound/push"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -42,14 +44,22 @@ type mineView struct {
 	Digests []ui.Option
 	Rows    []logRow
 	Tried   *triedView
+
+	PushKey  string // "": no browser can be switched on
+	Browsers []browserRow
 }
 
-var minePage = ui.NewPage[mineView](files, "mine.html", "tabs.html").Sample(mineView{Tabs: aTab, Form: &web.Form{}, Heads: []string{"x"}, Tried: &triedView{OK: true, Sentence: "s", Answer: "a"}, Rows: []logRow{aLog},
+type browserRow struct {
+	notify.Browser
+	Name string
+}
+
+var minePage = ui.NewPage[mineView](files, "mine.html", "tabs.html").Sample(mineView{Tabs: aTab, PushKey: "x", Browsers: []browserRow{{Browser: notify.Browser{ID: 1}, Name: "x"}}, Form: &web.Form{}, Heads: []string{"x"}, Tried: &triedView{OK: true, Sentence: "s", Answer: "a"}, Rows: []logRow{aLog},
 	Ways:  []mineWay{{Way: "mail", Name: "x", Icon: "mail", Address: "a", Field: "to_mail", Label: "=x", Hint: "hint==y", Type: "type=email", Reach: true}, {Way: "mail", Name: "x", Icon: "mail"}},
 	Areas: []mineArea{{"work", []mineRow{{Name: "n", Class: "c", Tone: "red", Cells: []mineCell{{"x", "l", true, true}, {"y", "l", false, false}}}}}}}, mineView{Form: &web.Form{}, Tried: &triedView{Error: "e"}})
 
 func mineChrome(r *web.Request) ui.Chrome {
-	return ui.Chrome{Title: r.T("notify.mine.tab"), Nav: "account", Assets: []string{"notify.css"}, Crumbs: []ui.Crumb{{Label: r.T("org.account.title"), Href: "/account"}, {Label: r.T("notify.mine.tab")}}}
+	return ui.Chrome{Title: r.T("notify.mine.tab"), Nav: "account", Assets: []string{"notify.css", "notify.js"}, Crumbs: []ui.Crumb{{Label: r.T("org.account.title"), Href: "/account"}, {Label: r.T("notify.mine.tab")}}}
 }
 
 func clockText(m int) string {
@@ -126,6 +136,16 @@ func (p *pages) mineView(r *web.Request, f *web.Form) (v mineView, err error) {
 	for _, d := range notify.Digests {
 		v.Digests = append(v.Digests, ui.Option{Value: d, Label: r.T("notify.digest." + d)})
 	}
+	if v.PushKey, err = p.s.PushKey(r.Context()); err != nil {
+		return v, err
+	}
+	bs, err := p.s.Browsers(r.Context(), r.Actor)
+	if err != nil {
+		return v, err
+	}
+	for _, b := range bs {
+		v.Browsers = append(v.Browsers, browserRow{b, orgui.Device(r, b.Device)})
+	}
 	ds, err := p.s.Log(r.Context(), r.Actor, notify.LogFilter{User: r.Actor.ID, Limit: 15})
 	if err != nil {
 		return v, err
@@ -200,6 +220,42 @@ func (p *pages) testMine(w http.ResponseWriter, r *web.Request) error {
 	}
 	v.Tried = shown(r, tried)
 	return minePage.Render(w, r, mineChrome(r), v)
+}
+
+func (p *pages) subscribe(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	sub := push.Subscription{Endpoint: f.String("endpoint"), P256dh: f.String("p256dh"), Auth: f.String("auth")}
+	if err := p.s.Subscribe(r.Context(), r.Actor, sub); err != nil {
+		return err
+	}
+	r.Flash(w, "green", "notify.push.added")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (p *pages) unsubscribe(w http.ResponseWriter, r *web.Request) error {
+	id, err := r.PathID("id")
+	if err != nil {
+		return err
+	}
+	if err := p.s.Unsubscribe(r.Context(), r.Actor, id); err != nil {
+		return err
+	}
+	r.Flash(w, "green", "notify.push.removed")
+	return r.SeeOther(w, "/account/notices")
+}
+
+// worker is the script that runs while no page is open. It lies at the root, for it
+// concerns all pages, and is looked for anew: a browser keeps it for long.
+func worker(w http.ResponseWriter, _ *http.Request) {
+	raw, err := files.ReadFile("sw.js")
+	if err != nil {
+		http.Error(w, "", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(raw)
 }
 
 // open leads from a link in a message to what it is about.

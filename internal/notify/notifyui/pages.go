@@ -14,10 +14,10 @@ import (
 	"bihuan/internal/web/ui"
 )
 
-//go:embed *.html notify.css
+//go:embed *.html notify.css notify.js sw.js
 var files embed.FS
 
-var _ = ui.AddAssets(files, "notify.css")
+var _ = ui.AddAssets(files, "notify.css", "notify.js")
 
 type row struct {
 	ID        int64
@@ -58,6 +58,9 @@ func Routes(rt *web.Router, s *notify.Service, o *org.Service) {
 	rt.Handle("GET  /notifications/{id}", web.SignedIn, p.open)
 	rt.Handle("GET  /account/notices", web.SignedIn, p.mine)
 	rt.Handle("POST /account/notices", web.SignedIn, p.setMine)
+	rt.Handle("POST /account/notices/push", web.SignedIn, p.subscribe)
+	rt.Handle("POST /account/notices/push/{id}/removal", web.SignedIn, p.unsubscribe)
+	rt.Mount("GET /sw.js", web.Public, http.HandlerFunc(worker), web.NoActor())
 	rt.Handle("POST /account/notices/test", web.SignedIn, p.testMine, web.Slow(40*time.Second))
 	rt.Handle("GET  /admin/notices", notify.PermManage, p.events)
 	rt.Handle("POST /admin/notices", notify.PermManage, p.setGeneral)

@@ -284,6 +284,9 @@ func read(evs []event.Stored) []org.AuditRow {
 }
 
 // device says in few words what a browser calls itself in many.
+// Device says which browser on which system an agent is.
+func Device(r *web.Request, ua string) string { return device(r, ua) }
+
 func device(r *web.Request, ua string) string {
 	if ua == "" {
 		return ""
