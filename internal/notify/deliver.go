@@ -137,7 +137,7 @@ func (s *Service) claim(ctx context.Context, channel int64) (g *group, more bool
 		}
 		// Who died while sending: see above.
 		for _, q := range []string{
-			`UPDATE notice_deliveries SET state = 'uncertain', lease_until = 0 WHERE through = $1 AND state = 'sending' AND lease_until <= $2 AND doubtful = 1`,
+			`UPDATE notice_deliveries SET state = 'uncertain', why = 'unsure', lease_until = 0 WHERE through = $1 AND state = 'sending' AND lease_until <= $2 AND doubtful = 1`,
 			`UPDATE notice_deliveries SET state = 'waiting', doubtful = 1, lease_until = 0, next_at = $2 WHERE through = $1 AND state = 'sending' AND lease_until <= $2`} {
 			if _, err := tx.Exec(ctx, q, channel, now); err != nil {
 				return fmt.Errorf("notify: claim: %w", err)
@@ -426,7 +426,7 @@ func (s *Service) settle(ctx context.Context, g *group, answer string, serr erro
 			return nil
 		}
 		f := outbound.FailOf(serr)
-		text := shorten(f.Error())
+		text := shorten(f.Detail())
 		pause := time.Duration(0)
 		if f.Kind == outbound.Down || f.Kind == outbound.Settings || f.Kind == outbound.Throttled {
 			var troubles int
@@ -461,7 +461,11 @@ func (s *Service) settle(ctx context.Context, g *group, answer string, serr erro
 			if state == "waiting" && (wakeAt.IsZero() || next.Before(wakeAt)) {
 				wakeAt = next
 			}
-			if err := s.mark(ctx, tx, p, state, "retry", f.Answer, text, next, doubtful, uncounted); err != nil {
+			why := "retry"
+			if state != "waiting" {
+				why = string(f.Kind)
+			}
+			if err := s.mark(ctx, tx, p, state, why, f.Answer, text, next, doubtful, uncounted); err != nil {
 				return err
 			}
 		}
@@ -479,9 +483,6 @@ func (s *Service) mark(ctx context.Context, tx *db.Tx, p piece, state, why, answ
 	}
 	if uncounted {
 		minus = 1
-	}
-	if state != "waiting" {
-		why = ""
 	}
 	_, err := tx.Exec(ctx, `UPDATE notice_deliveries SET state = $1, why = $2, answer = $3, last_error = $4, next_at = $5, doubtful = $6, attempt = attempt - $7, lease_until = 0, sent_at = $8 WHERE id = $9 AND state = 'sending' AND attempt = $10`,
 		state, why, shorten(answer), text, db.Micros(next), db.Bool(doubtful), minus, sent, p.id, p.attempt+1)

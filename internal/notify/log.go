@@ -26,7 +26,7 @@ type Delivery struct {
 	User      string
 	Way       string
 	State     string // waiting, sending, sent, failed, skipped, uncertain
-	Why       string // of waiting and skipped: quiet, digest, chase, insist, retry, read, off, old
+	Why       string // quiet, digest, chase, insist, retry, rate, read, off, old; of what failed, an outbound.Kind
 	Kind      string // the event; "" for a test
 	Number    string // of the ticket
 	Attempt   int
@@ -242,15 +242,15 @@ func (s *Service) test(ctx context.Context, actor authz.Actor, c Channel) (Tried
 	out.To = m.To
 	answer, serr := s.send(ctx, c, m, []int64{actor.ID})
 	out.OK, out.Answer = serr == nil, answer
-	state, text, sent := "sent", "", db.Micros(now)
+	state, why, text, sent := "sent", "", "", db.Micros(now)
 	if serr != nil {
 		f := outbound.FailOf(serr)
-		out.Kind, out.Answer, out.Error = f.Kind, f.Answer, shorten(f.Error())
-		state, text, sent = "failed", out.Error, 0
+		out.Kind, out.Answer, out.Error = f.Kind, f.Answer, shorten(f.Detail())
+		state, why, text, sent = "failed", string(f.Kind), out.Error, 0
 	}
 	err = s.d.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO notice_deliveries (notice_id, user_id, channel, through, round, state, attempt, next_at, last_error, answer, created_at, sent_at) VALUES (0, $1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10) ON CONFLICT (notice_id, user_id, channel, round) DO NOTHING`,
-			actor.ID, c.Kind, c.ID, db.Micros(now), state, db.Micros(now), text, shorten(out.Answer), db.Micros(now), sent)
+		_, err := tx.Exec(ctx, `INSERT INTO notice_deliveries (notice_id, user_id, channel, through, round, state, why, attempt, next_at, last_error, answer, created_at, sent_at) VALUES (0, $1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11) ON CONFLICT (notice_id, user_id, channel, round) DO NOTHING`,
+			actor.ID, c.Kind, c.ID, db.Micros(now), state, why, db.Micros(now), text, shorten(out.Answer), db.Micros(now), sent)
 		return err
 	})
 	if err != nil {

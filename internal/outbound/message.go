@@ -135,6 +135,11 @@ func (f *Fail) Error() string {
 	return fmt.Sprintf("%s: %s", f.Kind, f.Answer)
 }
 
+// Detail is the error without its kind, which is said in words beside it.
+func (f *Fail) Detail() string {
+	return strings.TrimPrefix(f.Error(), string(f.Kind)+": ")
+}
+
 // Unwrap returns the cause.
 func (f *Fail) Unwrap() error { return f.Err }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/notify"
 	"bihuan/internal/web"
@@ -485,6 +486,9 @@ func (p *pages) testChannel(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	tried, err := p.s.Test(r.Context(), r.Actor, c.ID)
+	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict { // nowhere to send it to
+		return p.showChannel(w, r, c, &triedView{Sentence: r.T(f.Key, f.Args...)})
+	}
 	if err != nil {
 		return err
 	}

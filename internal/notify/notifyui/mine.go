@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bihuan/internal/fault"
 	"bihuan/internal/notify"
 	"bihuan/internal/org/orgui"
 	"bihuan/internal/outbound/push"
@@ -210,15 +211,18 @@ func (p *pages) setMine(w http.ResponseWriter, r *web.Request) error {
 }
 
 func (p *pages) testMine(w http.ResponseWriter, r *web.Request) error {
-	tried, err := p.s.TestMine(r.Context(), r.Actor, r.FormValue("way"))
-	if err != nil {
-		return err
+	tried, terr := p.s.TestMine(r.Context(), r.Actor, r.FormValue("way"))
+	f, said := fault.As(terr)
+	if terr != nil && !said {
+		return terr
 	}
 	v, err := p.mineView(r, nil)
 	if err != nil {
 		return err
 	}
-	v.Tried = shown(r, tried)
+	if v.Tried = shown(r, tried); said {
+		v.Tried = &triedView{Sentence: r.T(f.Key, f.Args...)}
+	}
 	return minePage.Render(w, r, mineChrome(r), v)
 }
 
