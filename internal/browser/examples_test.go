@@ -18,6 +18,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
+	"bihuan/internal/notify"
 	"bihuan/internal/privacy"
 	"bihuan/internal/process"
 	"bihuan/internal/sheet"
@@ -53,6 +54,15 @@ func made(t *testing.T, h *apptest.House) []string {
 		out = append(out, "/tickets/"+number+"/"+part)
 	}
 	out = append(out, "/navigation/approvals")
+	push, err := h.Notify.SaveChannel(ctx, by, notify.Channel{Kind: notify.Push, Enabled: true, Settings: map[string]string{"contact": "crm@example.cn"}}, nil)
+	must(err)
+	at("/admin/notices/channels/%d", push)
+	for _, way := range []string{notify.Mail, notify.DingTalk, notify.SMS, notify.Webhook} {
+		id, err := h.Notify.SaveChannel(ctx, by, notify.Channel{Kind: way, Settings: map[string]string{"host": "smtp.example.cn", "from": "crm@example.cn", "url": "https://example.cn/in", "key_id": "x", "sign_name": "闭环", "template": "1"},
+			Enabled: false}, map[string]string{"url": "https://oapi.dingtalk.com/robot/send?access_token=x", "key_secret": "x", "secret": "0123456789abcdef"})
+		must(err)
+		at("/admin/notices/channels/%d", id)
+	}
 	for _, k := range importer.Kinds {
 		out = append(out, "/import-templates/"+string(k))
 	}

@@ -210,6 +210,7 @@ var latin = []string{
 	"VIP", "SLA", "ISO", "Excel", "CSV", "ID", "URL", "API", "IP", "App", "Enter", "Esc", "Ctrl", "Tab", "Shift",
 	"Bihuan", "English", "MB", "KB", "GB", "PDF", "PNG", "JPG", "xlsx", "csv", "GBK", "UTF", "TLS", "min", "px",
 	"PostgreSQL", "SQLite", "Chromium", "Chrome", "Edge", "Firefox", "Safari", "Windows", "Linux", "macOS", "iPhone", "Android",
+	"SMTP", "SSL", "STARTTLS", "AccessKey", "SecretId", "SdkAppId", "Open", "Signature",
 	"Alt", "GHz", "MAC", "QQ", "REST", "OpenAPI", "JSON", "Token", "SHA", "HTTP", "HTTPS", "Webhook", "CPU", "OK", "Wi", "Fi", "WiFi", "POS", "SN", "Outlook", "fahuo",
 }
 
