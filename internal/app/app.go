@@ -59,6 +59,7 @@ import (
 	"bihuan/internal/task/taskui"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/settingsui"
+	"bihuan/internal/ticket/slaui"
 	"bihuan/internal/ticket/ticketui"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -256,8 +257,10 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	)
 	nav = append(nav, customerui.CareNav(customers)...)
 	nav = append(nav, privacyui.Nav()...)
+	nav = append(nav, slaui.Nav()...)
+	nav = append(nav, orgui.TeamNav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
+	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
 }
 
 func (a *App) routes() {
@@ -282,6 +285,7 @@ func (a *App) routes() {
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	calendarui.Routes(rt, a.calendarPages())
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
+	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
 	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)
@@ -380,6 +384,7 @@ func (a *App) gauges() {
 func (a *App) duties() {
 	a.Duties.Every("approvals", time.Minute, func(ctx context.Context) error { _, err := a.Approvals.Sweep(ctx); return err })
 	a.Duties.Every("holidays", time.Hour, a.Calendars.Remind)
+	a.Duties.Every("promises", 30*time.Second, a.Clocks.Count)
 	a.Duties.Every("archive", time.Hour, func(ctx context.Context) error {
 		for {
 			n, err := a.Tickets.Archive(ctx, 200)

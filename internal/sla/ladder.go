@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
 )
 
 // Who is told when a step fires; resolved at the moment of firing. Beside the
@@ -697,4 +698,61 @@ func (c Clock) Ahead() (out []Ahead) {
 // for the page that says what will happen when.
 func Preview(l Ladder, target time.Duration, start time.Time) Clock {
 	return Clock{Kind: l.Kind, State: Running, Policy: l.Policy, Target: target, StartedAt: start, SegmentAt: start, DueAt: start.Add(target), rungs: l.Steps, Ladder: l.ID}
+}
+
+// When says in l when the step comes: "at the deadline", "30 minutes before".
+func (s Step) When(l i18n.Lang) string {
+	minutes := func(n int) string { return i18n.Duration(l, time.Duration(n)*time.Minute) }
+	switch {
+	case s.Deadline():
+		return i18n.T(l, "sla.when.deadline")
+	case s.Percent == 100 && s.Minutes < 0:
+		return i18n.T(l, "sla.when.before", minutes(-s.Minutes))
+	case s.Percent == 100:
+		return i18n.T(l, "sla.when.after", minutes(s.Minutes))
+	case s.Percent == 0:
+		return i18n.T(l, "sla.when.start", minutes(s.Minutes))
+	case s.Minutes == 0 && s.Percent > 100:
+		return i18n.T(l, "sla.when.over", s.Percent-100)
+	case s.Minutes == 0:
+		return i18n.T(l, "sla.when.used", s.Percent)
+	case s.Minutes < 0:
+		return i18n.T(l, "sla.when.used_less", s.Percent, minutes(-s.Minutes))
+	}
+	return i18n.T(l, "sla.when.used_more", s.Percent, minutes(s.Minutes))
+}
+
+// Whom says in l who is told; names says the name of "role" or "user" and id.
+func (s Step) Whom(l i18n.Lang, names func(what string, id int64) string) string {
+	var out []string
+	for _, w := range s.Tell {
+		if what, id, ok := w.Named(); ok {
+			out = append(out, names(what, id))
+		} else {
+			out = append(out, i18n.T(l, "sla.who."+string(w)))
+		}
+	}
+	return strings.Join(out, i18n.T(l, "ticket.list.comma"))
+}
+
+// How says in l what else the step does: how loud, how often, the desk; "" when
+// there is nothing to say.
+func (s Step) How(l i18n.Lang) string {
+	var out []string
+	if s.Class != Normal {
+		out = append(out, i18n.T(l, "sla.class."+string(s.Class)))
+	}
+	switch {
+	case s.Every > 0 && s.Times > 0:
+		out = append(out, i18n.T(l, "sla.how.times", s.Every, s.Times))
+	case s.Every > 0:
+		out = append(out, i18n.T(l, "sla.how.until", s.Every))
+	}
+	if s.Desk {
+		out = append(out, i18n.T(l, "sla.how.desk"))
+	}
+	if s.Name == "lapse" {
+		out = append(out, i18n.T(l, "sla.how.lapse"))
+	}
+	return strings.Join(out, i18n.T(l, "ticket.list.comma"))
 }

@@ -14,6 +14,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
+	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/web"
 )
@@ -438,4 +439,18 @@ func (s *Service) PolicyNames(ctx context.Context) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// ReportExported is the fact of taking a report out.
+const ReportExported = "sla.report_exported"
+
+// NoteExport records that a report leaves the house, before it does.
+func (s *Service) NoteExport(ctx context.Context, actor authz.Actor, from, to string) error {
+	if err := actor.Check(PermReport); err != nil {
+		return err
+	}
+	return s.run.Do(ctx, actor, "sla.export", func(ctx context.Context, a *action.Action) error {
+		a.Record(event.Event{Kind: ReportExported, Subject: event.Subject{Type: "sla_report"}, Data: map[string]any{"args": []string{from, to}}})
+		return nil
+	})
 }

@@ -127,5 +127,5 @@ func (f Filter) Confined() bool {
 	for _, s := range f.States {
 		open = open && s.Open()
 	}
-	return open || f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.Desk
+	return open || f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.DueFrom > 0 || f.DueTo > 0 || f.Desk
 }

@@ -138,6 +138,10 @@ type Filter struct {
 	Escalated      bool `json:"escalated,omitempty"`      // a supervisor was called
 	Unacknowledged bool `json:"unacknowledged,omitempty"` // assigned, and not taken up
 
+	DueFrom int64 `json:"due_from,omitempty"` // nearest deadline, µs
+	DueTo   int64 `json:"due_to,omitempty"`
+	Ours    bool  `json:"ours,omitempty"` // the nearest deadline binds us, not the customer
+
 	customers []int64              // found by what was typed as Text
 	conds     *customer.Conditions // Query, made ready
 	awake     bool                 // the reader has put nothing off
@@ -245,7 +249,7 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 		onlyOpen = onlyOpen && s.Open()
 	}
 	switch {
-	case f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.Desk || f.Escalated || f.Unacknowledged || onlyOpen:
+	case f.Open != nil && *f.Open || f.Overdue || f.DueWithin > 0 || f.DueFrom > 0 || f.DueTo > 0 || f.Desk || f.Escalated || f.Unacknowledged || onlyOpen:
 		and("t.is_open = 1")
 	case f.Open != nil:
 		and("t.is_open = 0")
@@ -309,6 +313,15 @@ func (f Filter) where(a *db.Args, user int64, now time.Time) (conds []string) {
 	} else if f.DueWithin > 0 {
 		and("t.due_at >= " + a.Add(db.Micros(now)))
 		and("t.due_at < " + a.Add(db.Micros(now.Add(time.Duration(f.DueWithin)*time.Minute))))
+	}
+	if f.DueFrom > 0 || f.DueTo > 0 {
+		and("t.due_at >= " + a.Add(max(f.DueFrom, 1)))
+	}
+	if f.DueTo > 0 {
+		and("t.due_at < " + a.Add(f.DueTo))
+	}
+	if f.Ours {
+		and("t.due_clock NOT IN " + theirs)
 	}
 	switch {
 	case f.Snoozed:

@@ -22,6 +22,7 @@ type accountView struct {
 	Availabilities []ui.Option
 	People         []ui.Option
 	HandOver       []org.OpenWork // while he is away
+	Week           hoursView
 }
 
 type sessionRow struct {
@@ -58,7 +59,7 @@ type historyView struct {
 var (
 	aTab        = []tab{{Href: "/account", Label: "tab", Current: true}, {Href: "/x", Label: "tab"}}
 	aMoment     = moment{ID: 3, At: time.Unix(1, 0), Text: "text", Subject: "subject", Actor: "actor", Changes: []change{{"f", "a", "b"}, {"f", "", "b"}}, Note: "n", Reason: "r", IP: "::1", Device: "d", Tone: "amber", Sealed: 4, Hash: "00", TokenUse: true}
-	accountPage = ui.NewPage[accountView](files, "account.html", "tabs.html").Sample(accountView{Tabs: aTab, Department: "d", Teams: []string{"t"}, Roles: []string{"r"}, Langs: langOptions(), HandOver: []org.OpenWork{{Name: "common.yes", Count: 1, Page: "/x"}}})
+	accountPage = ui.NewPage[accountView](files, "account.html", "tabs.html", "hours.html").Sample(accountView{Week: aWeek, Tabs: aTab, Department: "d", Teams: []string{"t"}, Roles: []string{"r"}, Langs: langOptions(), HandOver: []org.OpenWork{{Name: "common.yes", Count: 1, Page: "/x"}}})
 	securityTpl = ui.NewPage[securityView](files, "security.html", "tabs.html").Sample(securityView{Tabs: aTab, PasswordAt: time.Unix(1, 0), Others: true, Fresh: "bht_x",
 		Sessions: []sessionRow{{Session: web.Session{ID: 1, IP: "::1", LastSeenAt: time.Unix(1, 0)}, Device: "d", Current: true}, {}},
 		Tokens:   []tokenRow{{Token: org.Token{ID: 1, Name: "n"}, ScopeNames: []string{"s"}}, {Expired: true, Token: org.Token{ExpiresAt: time.Unix(1, 0)}}, {Revoked: true}},
@@ -83,6 +84,11 @@ func (p *pages) accountView(r *web.Request) (v accountView, err error) {
 	}
 	v.Profile = r.Blank("email", v.User.Email, "phone", v.User.Phone, "lang", string(v.User.Lang))
 	v.Presence = presenceForm(r, v.User)
+	hours, err := p.org.HoursOf(r.Context(), r.Actor.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Week = week(r, hours, nil, "/account/hours")
 	v.HandOver, err = p.org.Transferable(r.Context(), r.Actor, v.User)
 	return v, err
 }

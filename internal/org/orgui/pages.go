@@ -95,6 +95,7 @@ func Routes(rt *web.Router, s *org.Service, cookies Cookies, c clock.Clock) {
 	rt.Handle("GET  /admin/audit", org.PermAudit, p.audit)
 	rt.Handle("POST /admin/audit/verification", org.PermAudit, p.verifyAudit, web.Slow(10*time.Minute))
 	rt.Handle("POST /admin/audit/export", org.PermAudit, p.exportAudit, web.Slow(10*time.Minute))
+	p.teamRoutes(rt)
 }
 
 // Nav returns the entries of the navigation that lead here.

@@ -119,6 +119,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("GET  /tickets/{number}/live", ticket.PermView, p.live)
 	rt.Handle("GET  /tickets/{number}/timeline", ticket.PermView, p.showTimeline)
 	rt.Handle("GET  /tickets/{number}/clocks", ticket.PermView, p.showClocks)
+	rt.Handle("POST /tickets/{number}/knowledge", ticket.PermNote, p.know)
 	rt.Handle("POST /tickets/{number}/entries", ticket.PermNote, p.write, upload)
 	rt.Handle("GET  /tickets/{number}/entries/{entry}/correction", ticket.PermNote, p.showCorrection)
 	rt.Handle("POST /tickets/{number}/entries/{entry}/correction", ticket.PermNote, p.correct)

@@ -145,6 +145,8 @@ type clockLine struct {
 	Spent    time.Duration
 	Late     bool
 	Segments []sla.Segment
+	Said     []saidLine // what it has said
+	Next     []saidLine // what it will say if nobody does anything
 }
 
 func lineOf(c sla.Clock, now time.Time) clockLine {
@@ -912,6 +914,17 @@ type clocksView struct {
 	T      ticket.Ticket
 	Causes []causeLine
 	Clocks []clockLine
+	Knows  bool // it is being said again and again, and the reader can say that he knows
+}
+
+// saidLine is one time a clock spoke, or will.
+type saidLine struct {
+	At    time.Time
+	Name  string // sla.step.<name>
+	When  string
+	Whom  string
+	How   string
+	Again int
 }
 
 func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
@@ -942,6 +955,11 @@ func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
 			return err
 		}
 		v.Clocks = append(v.Clocks, l)
+	}
+	if !card {
+		if err := p.sayLadders(r, &v); err != nil {
+			return err
+		}
 	}
 	if r.IsFragment() {
 		if card {

@@ -248,6 +248,8 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 		Level: code("level", ticket.Levels), Department: number("department"), Assignee: number("assignee"), Tag: number("tag"),
 		From: db.Micros(from), To: db.Micros(to), Text: f.String("q"), Sort: ticket.Sort(f.String("sort")), After: f.String("after"),
 		States: s.filter.States, Open: s.filter.Open, Query: s.filter.Query, Columns: s.filter.Columns}
+	// The board leads here with the hour of a figure.
+	s.filter.DueFrom, s.filter.DueTo, s.filter.Ours = number("due_from")*1e6, number("due_to")*1e6, f.String("ours") != ""
 	process, stage, _ := strings.Cut(f.String("stage"), ".") // "12" a process, "12.s3" a stage of it
 	s.filter.Process, _ = strconv.ParseInt(process, 10, 64)
 	s.filter.Stage = stage
@@ -260,7 +262,7 @@ func (p *pages) selection(r *web.Request, f *web.Form) (s selection, err error) 
 	if !slices.Contains(ticket.Sorts, s.filter.Sort) {
 		s.filter.Sort = ""
 	}
-	for _, n := range append([]string{"q"}, narrowing...) {
+	for _, n := range append([]string{"q", "due_from", "due_to", "ours"}, narrowing...) {
 		if v := f.String(n); v != "" {
 			s.narrow = true
 			if s.own == 0 || typed {

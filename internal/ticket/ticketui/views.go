@@ -19,7 +19,7 @@ var (
 			Tabs: tabsView{Live: "ticket:7", Tabs: []tabView{{ticket.Tab{Brief: ticket.Brief{ID: 7, Number: "T7", Title: "x", State: ticket.Pending}, Priority: "low", Fresh: true}, "/x", false}, {ticket.Tab{Brief: ticket.Brief{ID: 8, Number: "T8", Title: "y", State: ticket.Closed}, Priority: "high"}, "/y", true}}}},
 		workspace{Queue: queue{Sort: ticket.ByDue, Narrowed: true, Saved: "3", Again: "x"}, Pane: samplePane(false)},
 		workspace{Queue: queue{Sort: ticket.ByDue, ToColumns: "/x", Wide: true, Rows: []row{{Row: sampleRow}}, Heads: []heading{{Code: "title", Label: "x"}, {Code: "due", Label: "x", Href: "/x", Current: true}}, Lines: []lineRow{{row{Row: sampleRow, Href: "/x", Current: true, Over: true}, sampleCells}, {row{Row: ticket.Row{ID: 9, State: ticket.Closed, ActivityAt: sampleTime}}, nil}}}})
-	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
+	clocksPage = ui.NewPage[clocksView](files, "clocks.html").Sample(clocksView{Knows: true, Clocks: []clockLine{sampleClock, {Clock: sla.Clock{Kind: sla.Resolution, State: sla.Paused}, Late: true}}})
 	revealPage = ui.NewPage[revealView](files, "reveal.html").Sample(revealView{Clear: "x", Field: "phone"}, revealView{Ask: true, Masked: "x", Field: "phone"})
 	movePage   = ui.NewPage[moveView](files, "move.html").Sample(sampleMoves()...)
 	editPage   = ui.NewPage[editView](files, "edit.html").Sample(editView{Stale: true, Theirs: []theirs{{Name: "title", Label: "x", Now: "x", Mine: "y", Value: "x"}}, Fields: []ui.Control{{Name: "fields.x", Label: "x", Kind: "money", When: "type=other"}}, T: ticket.Ticket{Type: "other", Urgency: "low", Priority: "low", UpdatedAt: sampleTime}})
