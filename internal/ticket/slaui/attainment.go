@@ -36,7 +36,7 @@ type (
 	}
 	rate struct {
 		N, Met    int
-		Percent   float64
+		Percent   float64 // of 1, as all of them
 		First     float64 // as if nothing had been deferred
 		Deferred  bool    // the two differ
 		Low, High float64
@@ -59,7 +59,7 @@ type (
 )
 
 var (
-	aRate          = rate{N: 9, Met: 8, Percent: 88.9, First: 77.8, Deferred: true, Low: 56, High: 98, Few: true, Href: "/x"}
+	aRate          = rate{N: 9, Met: 8, Percent: .889, First: .778, Deferred: true, Low: .56, High: .98, Few: true, Href: "/x"}
 	attainmentPage = ui.NewPage[attainmentView](files, "attainment.html").Sample(attainmentView{Form: &web.Form{}, By: sla.ByDay, Kinds: sla.Reported[:1],
 		Rows: []rateRow{{Name: "n", At: time.Unix(1, 0), Cells: []rate{aRate}, All: aRate}, {Name: "n", Cells: []rate{{}}}}, Total: rateRow{Cells: []rate{aRate}, All: aRate}},
 		attainmentView{Form: &web.Form{}, By: sla.ByPerson})
@@ -146,6 +146,7 @@ func (p *pages) attainmentView(r *web.Request, f *web.Form) (v attainmentView, e
 			c := rate{N: fig.N(), Met: fig.Met, First: fig.FirstRate(), Few: fig.N() < sla.Few, Deferred: fig.First != fig.Met}
 			c.Percent, _ = fig.Rate()
 			c.Low, c.High = fig.Wilson()
+			c.Percent, c.First, c.Low, c.High = c.Percent/100, c.First/100, c.Low/100, c.High/100
 			if k != "" && c.N > 0 && (by != sla.ByPerson || x.ID != 0 || whole) {
 				how := "missed"
 				if fig.Missed == 0 {
@@ -279,7 +280,7 @@ func (p *pages) write(r *web.Request, to io.Writer, f *web.Form, v attainmentVie
 				values = append(values, nil, 0, 0)
 				continue
 			}
-			values = append(values, fmt.Sprintf("%.1f", x.Percent), x.Met, x.N)
+			values = append(values, fmt.Sprintf("%.1f", 100*x.Percent), x.Met, x.N)
 		}
 		if err := out.Row(values...); err != nil {
 			return err
