@@ -14,6 +14,7 @@ type benchCmd struct {
 	Seed      benchSeedCmd      `cmd:"" help:"Fill an empty store with a company of any size, for measuring."`
 	Run       benchRunCmd       `cmd:"" help:"Measure the daily paths over HTTP, beside bare statements on the same data."`
 	Customers benchCustomersCmd `cmd:"" help:"Measure the search for customers over HTTP, at several sizes side by side."`
+	Deadlines benchDeadlinesCmd `cmd:"" help:"Let many deadlines fall due at one moment while people work, and measure both."`
 	Floor     benchFloorCmd     `cmd:"" help:"Serve the bare statements." hidden:""`
 }
 
@@ -22,6 +23,7 @@ type benchSeedCmd struct {
 	Tickets   int    `help:"How many tickets." default:"10000"`
 	Customers int    `help:"How many customers; 0: a fifth of the tickets." default:"0"`
 	Seed      uint64 `help:"The same seed makes the same data." default:"1"`
+	Open      bool   `help:"Make open tickets only."`
 	Profile   string `help:"Write a CPU profile of the command." hidden:"" type:"path"`
 }
 
@@ -42,7 +44,7 @@ func (c *benchSeedCmd) Run(e *env) error {
 		return err
 	}
 	defer a.Close()
-	s, err := bench.Seed(e.ctx, a.benchRooms(), bench.Options{Tickets: c.Tickets, Customers: c.Customers, Seed: c.Seed, Progress: e.errOut})
+	s, err := bench.Seed(e.ctx, a.benchRooms(), bench.Options{Tickets: c.Tickets, Customers: c.Customers, Seed: c.Seed, Open: c.Open, Progress: e.errOut})
 	if err != nil {
 		return said(err)
 	}
@@ -114,6 +116,25 @@ func (c *benchCustomersCmd) Run(e *env) error {
 	}
 	_, err = bench.RunCustomers(e.ctx, bench.CustomerOptions{Program: program, Customers: c.Customers, Engines: c.Engines, Postgres: c.Postgres,
 		Seconds: c.Seconds, Clients: c.Clients, Only: c.Only, Keep: c.Keep, Out: e.out, Progress: e.errOut})
+	return err
+}
+
+type benchDeadlinesCmd struct {
+	Deadlines int     `help:"How many fall due at the same moment." default:"100000"`
+	Engine    string  `help:"sqlite or postgres." default:"sqlite" enum:"sqlite,postgres"`
+	Postgres  string  `help:"Server for the engine postgres, of a user who may create databases." env:"BIHUAN_TEST_POSTGRES"`
+	Seconds   float64 `help:"How long pages are measured before." default:"30"`
+	Clients   int     `help:"How many agents work at once." default:"4"`
+	Rate      float64 `help:"Gestures a second, before and meanwhile." default:"10"`
+}
+
+func (c *benchDeadlinesCmd) Run(e *env) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	_, err = bench.RunDeadlines(e.ctx, bench.DeadlineOptions{Program: program, Deadlines: c.Deadlines, Engine: c.Engine, Postgres: c.Postgres,
+		Seconds: c.Seconds, Clients: c.Clients, Rate: c.Rate, Out: e.out, Progress: e.errOut})
 	return err
 }
 

@@ -39,6 +39,7 @@ type RunOptions struct {
 	Database string  // of that store, when it is on PostgreSQL
 	Password string  // of that store's agents
 	Only     []string
+	Open     bool      // seed open tickets only
 	Out      io.Writer // what is read
 	Progress io.Writer
 }
@@ -182,7 +183,7 @@ func (p *place) seeded(ctx context.Context, o RunOptions, n int) (took time.Dura
 		return 0, nil
 	}
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, o.Program, append([]string{"bench", "seed", "--tickets", fmt.Sprint(n)}, p.flags()...)...)
+	cmd := exec.CommandContext(ctx, o.Program, append([]string{"bench", "seed", "--tickets", fmt.Sprint(n), "--open=" + fmt.Sprint(o.Open)}, p.flags()...)...)
 	cmd.Stderr = o.Progress
 	out, err := cmd.Output()
 	if err != nil {

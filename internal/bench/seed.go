@@ -45,6 +45,7 @@ type Options struct {
 	Tickets   int
 	Customers int       // 0: a fifth of the tickets
 	Seed      uint64    // the same seed makes the same data
+	Open      bool      // no ticket is finished
 	Progress  io.Writer // nil: none
 }
 
@@ -343,7 +344,7 @@ func (g *seeding) ticket(i int, c party, by agent) ticket.ImportRow {
 		t.Number = fmt.Sprintf("TASK%s%03d", day, g.days[day])
 	}
 	last := created.Add(time.Duration(r.Float64() * float64(min(age, 10*24*time.Hour))))
-	if r.Float64() < pOpen {
+	if r.Float64() < pOpen || g.o.Open {
 		switch x := r.IntN(100); {
 		case x < 25:
 			t.State = ticket.Pending

@@ -52,7 +52,11 @@ func (s *Service) LockFirst(f func(ctx context.Context, a *action.Action, ticket
 }
 
 const (
-	sweepBatch = 128
+	// sweepBatch is how many clocks fire in one transaction: on SQLite everybody
+	// who writes waits for it.
+	sweepBatch = 32
+	// rest bounds how long a sweep with more to do leaves the store to others.
+	rest = 10 * time.Millisecond
 	// TimerName is the actor of firings in the audit trail.
 	TimerName = "sla timer"
 )
@@ -60,7 +64,12 @@ const (
 // Sweep fires every step that is due, in the order of their times, and reports
 // how many. It costs one index look-up when nothing is due. A clock that cannot
 // be fired holds up no other; it is tried again later and later.
-func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
+func (s *Service) Sweep(ctx context.Context) (fired int, err error) { return s.sweep(ctx, false) }
+
+// sweep is Sweep; a gentle one leaves between two transactions as much time to
+// others as it took for itself, so that pages stay quick while a hundred thousand
+// deadlines fire.
+func (s *Service) sweep(ctx context.Context, gentle bool) (fired int, err error) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	var errs []error
@@ -95,6 +104,14 @@ func (s *Service) Sweep(ctx context.Context) (fired int, err error) {
 		if n == 0 && err == nil || len(errs) >= maxFailures {
 			return fired, errors.Join(errs...) // another node was faster, or something is wrong with all of them
 		}
+		if gentle && len(due) >= sweepBatch {
+			clk := s.run.DB().Clock()
+			select {
+			case <-ctx.Done():
+				return fired, errors.Join(append(errs, ctx.Err())...)
+			case <-clk.After(min(clk.Now().Sub(now), rest)):
+			}
+		}
 	}
 }
 
@@ -104,7 +121,7 @@ const (
 	retryFirst = 2 * time.Second
 	retryMax   = 5 * time.Minute
 	// maxFailures bounds what one sweep spends on clocks that fail.
-	maxFailures = 4 * sweepBatch
+	maxFailures = 256
 )
 
 type failure struct {
@@ -219,7 +236,7 @@ const sweepEvery = time.Second
 // Run sweeps until ctx ends; onError may be nil.
 func (s *Service) Run(ctx context.Context, onError func(error)) {
 	for {
-		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil && onError != nil {
+		if _, err := s.sweep(ctx, true); err != nil && ctx.Err() == nil && onError != nil {
 			onError(err)
 		}
 		select {
