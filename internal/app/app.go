@@ -185,6 +185,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	customers.AskExportApprovals(approvals)
 	customers.Equip(organisation, files, queue)
 	tickets.Equip(organisation, queue)
+	calendars.OnChange(tickets.FollowCalendar)
 	organisation.AddWork(tickets.Work())
 	organisation.NameFields(customers.Fields().LabelOf)
 	files.Authorize("ticket", tickets.MayRead)

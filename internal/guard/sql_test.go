@@ -41,7 +41,6 @@ var writers = map[string][]string{
 	"leases":        {"event", "job"},            // the sealer's lock is a lease
 	"counters":      {"number", "org", "ticket"}, // org and routing count their generations
 	"user_sessions": {"web", "org"},              // signing out ends the session with its fact
-	"sla_policies":  {"sla", "ticket"},           // classes and their time limits are set on one page of the tickets' settings
 }
 
 // A table is written by one package: what always holds for its rows can be read

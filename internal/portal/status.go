@@ -166,7 +166,7 @@ func (s *Service) status(ctx context.Context, r *web.Request, t ticket.Ticket, a
 	if err != nil {
 		return v, err
 	}
-	policy, err := sla.Choose(ctx, q, t.Type, t.Urgency)
+	policy, err := sla.Pick(ctx, q, t.Case())
 	if err != nil {
 		return v, err
 	}

@@ -13,11 +13,10 @@ type Start struct {
 	TicketID int64
 	Kind     Kind
 	Round    int
-	Policy   string
-	From     time.Time     // when it began to run
-	Due      time.Time     // when it is due; may be past
-	Paused   bool          // it stands still: Due is ignored
-	Target   time.Duration // of a paused clock; 0: Due - From
+	Promise  Promise   // Target 0: Due - From
+	From     time.Time // when it began to run
+	Due      time.Time // when it is due; may be past
+	Paused   bool      // it stands still: Due is ignored
 	Why      string
 }
 
@@ -38,23 +37,27 @@ func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
 	if err != nil {
 		return err
 	}
-	const width = 19
+	const width = 22
 	clocks := make([]any, 0, len(starts)*width)
-	segments := make([]any, 0, len(starts)*5)
+	segments := make([]any, 0, len(starts)*6)
 	for i, s := range starts {
 		if !s.From.Before(s.Due) && !s.Paused {
 			s.From = s.Due.Add(-time.Minute)
 		}
-		c := Clock{Kind: s.Kind, State: Running, Target: s.Target, SegmentAt: s.From}
-		if c.Target == 0 {
-			c.Target = s.Due.Sub(s.From)
+		c := Clock{Kind: s.Kind, State: Running, SegmentAt: s.From, DueAt: s.Due}
+		hours, err := hoursOf(ctx, tx, s.Promise.Calendar)
+		if err != nil {
+			return err
 		}
-		ladder := l.of(s.Kind, s.Policy)
+		if c.promise(s.Promise, hours); c.Target == 0 {
+			c.Target = max(hours.Elapsed(s.From, s.Due), time.Minute)
+		}
+		ladder := l.of(s.Kind, c.Policy)
 		c.Ladder, c.rungs = ladder.ID, ladder.Steps
 		var due, segment, next int64
 		if s.Paused {
 			c.State = Paused
-			c.Used = max(0, min(tx.Now.Sub(s.From), c.Target-time.Minute))
+			c.Used = max(0, min(hours.Elapsed(s.From, tx.Now), c.Target-time.Minute))
 		} else {
 			due, segment = db.Micros(s.Due), db.Micros(s.From)
 			c.Missed = !tx.Now.Before(s.Due)
@@ -64,44 +67,19 @@ func ArmMany(ctx context.Context, tx *db.Tx, starts []Start) error {
 			c.Repeats = maxRepeats // nothing of the past is said again
 			next = db.Micros(c.next())
 		}
-		clocks = append(clocks, ids[i], s.TicketID, string(s.Kind), max(s.Round, 1), string(c.State), s.Policy, c.Target.Microseconds(), db.Micros(s.From),
-			due, c.Used.Microseconds(), segment, c.Step, next, db.Bool(c.Missed), 0, "", c.Ladder, c.Repeats, db.Bool(c.Missed))
+		clocks = append(clocks, ids[i], s.TicketID, string(s.Kind), max(s.Round, 1), string(c.State), c.Policy, c.Target.Microseconds(), db.Micros(s.From),
+			due, c.Used.Microseconds(), segment, c.Step, next, db.Bool(c.Missed), 0, "", c.Ladder, c.Repeats, db.Bool(c.Missed), c.PolicyID, c.PolicyVersion, c.Calendar)
 		ended, endWhy := int64(0), ""
 		if s.Paused {
 			ended, endWhy = tx.NowMicros(), s.Why
 		}
-		segments = append(segments, ids[i], db.Micros(s.From), ended, s.Why, endWhy)
+		segments = append(segments, ids[i], db.Micros(s.From), ended, s.Why, endWhy, c.Used.Microseconds())
 	}
-	if err := tx.InsertMany(ctx, `INSERT INTO clocks (id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, counted)`, "", width, clocks); err != nil {
+	if err := tx.InsertMany(ctx, `INSERT INTO clocks (id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, counted, policy_id, policy_version, calendar_id)`, "", width, clocks); err != nil {
 		return fmt.Errorf("sla: arm %d clocks: %w", len(starts), err)
 	}
-	if err := tx.InsertMany(ctx, `INSERT INTO clock_segments (clock_id, started_at, ended_at, start_reason, end_reason)`, "", 5, segments); err != nil {
+	if err := tx.InsertMany(ctx, `INSERT INTO clock_segments (clock_id, started_at, ended_at, start_reason, end_reason, used)`, "", 6, segments); err != nil {
 		return fmt.Errorf("sla: arm %d clocks: %w", len(starts), err)
 	}
 	return nil
 }
-
-// Chosen is [Choose] among policies already read; ps is what [Policies] returns.
-func Chosen(ps []Policy, typ, urgency string) Policy {
-	best, score := Policy{}, -1
-	for _, list := range [2][]Policy{ps, builtIn} {
-		for _, p := range list {
-			if p.Type != "" && p.Type != typ || p.Urgency != "" && p.Urgency != urgency {
-				continue
-			}
-			s := 0
-			if p.Type != "" {
-				s += 2
-			}
-			if p.Urgency != "" {
-				s++
-			}
-			if s > score {
-				best, score = p, s
-			}
-		}
-	}
-	return best
-}
-
-var builtIn = Defaults()

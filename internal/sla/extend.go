@@ -9,12 +9,12 @@ import (
 	"bihuan/internal/db"
 )
 
-// Extend moves the deadline of the open clock of kind k: to due while it runs,
-// by the given time while it is paused. The time used is kept. Steps whose time
+// Extend moves the deadline of the open clock of kind k from old to due while it
+// runs, and by the working time between them while it is paused. The time used is kept. Steps whose time
 // under the new deadline is still to come fire again at that time, and a promise
 // that can now be kept is no longer missed. ok is false when no such clock is
 // open.
-func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due time.Time, by time.Duration) (ok bool, err error) {
+func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, old, due time.Time) (ok bool, err error) {
 	cs, err := Open(ctx, a, ticketID)
 	if err != nil {
 		return false, err
@@ -25,20 +25,23 @@ func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due t
 			continue
 		}
 		if c.State == Running {
-			by = due.Sub(c.DueAt)
+			old = c.DueAt
 		}
-		if by <= 0 {
+		if !due.After(old) {
 			return true, nil // pauses have moved it further already
 		}
 		if c.FirstTarget == 0 {
 			c.FirstTarget = c.Target
 		}
-		c.Target += by
 		used := c.UsedAt(a.Now)
+		c.Target += c.hours.Elapsed(old, due)
+		if c.State == Running {
+			c.DueAt = due // exactly, be it on a day off
+		}
 		c.rewind(used)
 		dueAt, next := int64(0), int64(0)
 		if c.State == Running {
-			dueAt, next = db.Micros(c.at(c.Target)), db.Micros(c.next())
+			dueAt, next = db.Micros(c.DueAt), db.Micros(c.next())
 		}
 		if _, err := a.Exec(ctx, `UPDATE clocks SET target = $1, first_target = $2, due_at = $3, next_at = $4, step = $5, repeats = $6, known_at = $7, missed = $8 WHERE id = $9`,
 			c.Target.Microseconds(), c.FirstTarget.Microseconds(), dueAt, next, c.Step, c.Repeats, db.Micros(c.KnownAt), db.Bool(used > c.Target), c.ID); err != nil {
@@ -54,17 +57,22 @@ func Extend(ctx context.Context, a *action.Action, ticketID int64, k Kind, due t
 
 // Fix gives the open clock of kind k the deadline people agreed on; a clock that
 // its policy does not measure is started for it.
-func Fix(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, due time.Time, policy, why string) error {
-	cs, err := Open(ctx, a, ticketID)
+func Fix(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, due time.Time, why string) error {
+	is := func(c Clock) bool { return c.Kind == k }
+	b, err := known(ctx, a, ticketID, is)
 	if err != nil {
 		return err
 	}
-	for _, c := range cs {
-		if c.Kind == k {
-			return Retarget(ctx, a, ticketID, k, c.UsedAt(a.Now)+due.Sub(a.Now), c.Policy)
+	for i, c := range b.clocks {
+		if !is(c) {
+			continue
 		}
+		used := c.UsedAt(a.Now)
+		p := Promise{used + c.hours.Elapsed(a.Now, due), c.Calendar, c.Policy, c.PolicyID, c.PolicyVersion}
+		b.clocks[i], err = change(ctx, a, c, p, c.hours, used, due, why)
+		return err
 	}
-	return Arm(ctx, a, ticketID, k, round, due.Sub(a.Now), policy, why)
+	return Arm(ctx, a, ticketID, k, round, Promise{Target: due.Sub(a.Now)}, why)
 }
 
 // Restore gives back the clocks that were stopped for the reason ended: those
@@ -83,8 +91,8 @@ func Restore(ctx context.Context, a *action.Action, ticketID int64, ended, why s
 		}
 		state, segment, due, next := Paused, int64(0), int64(0), int64(0)
 		if ran > 0 {
-			c.SegmentAt, state = a.Now, Running
-			segment, due, next = a.NowMicros(), db.Micros(c.at(c.Target)), db.Micros(c.next())
+			c.start(a.Now)
+			state, segment, due, next = Running, a.NowMicros(), db.Micros(c.DueAt), db.Micros(c.NextAt)
 			if _, err := a.Exec(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
 				return fmt.Errorf("sla: restore clock %d: %w", c.ID, err)
 			}

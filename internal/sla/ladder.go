@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/calendar"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -158,8 +159,9 @@ func (c Clock) steps() []Step {
 	return Ladders[c.Kind]
 }
 
-// at is when the clock will have used so much time, if it runs on.
-func (c Clock) at(used time.Duration) time.Time { return c.SegmentAt.Add(used - c.Used) }
+// at is when the clock, which runs, has used or will have used so much time: on
+// the way to its deadline, or beyond it.
+func (c Clock) at(used time.Duration) time.Time { return c.hours.Due(c.DueAt, used-c.Target) }
 
 // rung is the used time at which step i fires: never before the step above it.
 func (c Clock) rung(i int) (used time.Duration) {
@@ -277,8 +279,19 @@ func (l ladders) of(k Kind, policy string) Ladder {
 	return Ladder{Kind: k, Steps: Ladders[k], Current: true}
 }
 
-// climb gives each clock the rungs of its ladder.
+// climb gives each clock its calendar and the rungs of its ladder.
 func climb(ctx context.Context, q db.Querier, cs []Clock) error {
+	if slices.ContainsFunc(cs, func(c Clock) bool { return c.Calendar != 0 }) {
+		b, err := calendar.Load(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i, c := range cs {
+			if c.Calendar != 0 {
+				cs[i].hours = b.Of(c.Calendar)
+			}
+		}
+	}
 	if !slices.ContainsFunc(cs, func(c Clock) bool { return c.Ladder != 0 }) {
 		return nil
 	}

@@ -214,7 +214,7 @@ func TestReport(t *testing.T) {
 		b.Sweep()
 		check("missed while it runs", 0, 0, 1)
 		b.do(func(ctx context.Context, a *action.Action) error {
-			_, err := sla.Extend(ctx, a, b.ticket, sla.Resolution, b.Clock.Now().Add(10*time.Hour), 0)
+			_, err := sla.Extend(ctx, a, b.ticket, sla.Resolution, time.Time{}, b.Clock.Now().Add(10*time.Hour))
 			return err
 		})
 		check("deferred", 0, 0, 0)

@@ -4,14 +4,14 @@
 //
 // What always holds: a running clock with steps left has next_at; a step of a
 // clock fires exactly once, which the unique row (clock, step) sees to; a clock
-// that ended never fires.
-//
-// All clocks run in a 7x24 calendar for now.
+// that ended never fires. The time used is counted in the clock's calendar; the
+// deadline is stored as an instant, worked out once when the clock starts or
+// goes on, and stands until an administrator has deadlines counted anew: what
+// remains is what lies between now and it.
 package sla
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -19,7 +19,6 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/calendar"
 	"bihuan/internal/db"
-	"bihuan/internal/event"
 )
 
 // Kind is what a clock measures; named sla.clock.<kind>.
@@ -81,28 +80,52 @@ type Clock struct {
 	KnownAt     time.Time     // since when somebody knows of the last step; zero: not yet
 	FirstTarget time.Duration // before it was deferred; 0: it was not
 
-	rungs []Step // of Ladder
+	PolicyID      int64 // 0: none of the company's
+	PolicyVersion int64
+	Calendar      int64 // in which its time is counted; 0: 7x24
+
+	rungs []Step          // of Ladder
+	hours *calendar.Times // of Calendar
 }
 
-// UsedAt is the time used at now.
+// UsedAt is the time used at now, in the clock's calendar.
 func (c Clock) UsedAt(now time.Time) time.Duration {
 	if c.State == Running {
-		return c.Used + now.Sub(c.SegmentAt)
+		return c.Target - c.hours.Elapsed(now, c.DueAt)
 	}
 	return c.Used
 }
 
-// Segment is a stretch in which a clock ran.
-type Segment struct {
-	StartedAt, EndedAt     time.Time // EndedAt zero: still running
-	StartReason, EndReason string    // locale keys sla.why.<reason>
+// DueIf is when the clock is due if it runs, or runs on, from now.
+func (c Clock) DueIf(now time.Time) time.Time {
+	if c.State == Running {
+		return c.DueAt
+	}
+	return c.hours.Due(now, c.Target-c.Used)
 }
 
-const columns = `id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, fired, known_at, first_target`
+// Hours is the calendar of the clock.
+func (c Clock) Hours() *calendar.Times { return c.hours }
+
+// start lets the clock run from now.
+func (c *Clock) start(now time.Time) {
+	c.SegmentAt, c.State = now, Running
+	c.DueAt = c.hours.Due(now, c.Target-c.Used)
+	c.NextAt = c.next()
+}
+
+// Segment is a stretch in which a clock ran.
+type Segment struct {
+	StartedAt, EndedAt     time.Time     // EndedAt zero: still running
+	Used                   time.Duration // in the clock's calendar, of one that has ended
+	StartReason, EndReason string        // locale keys sla.why.<reason>
+}
+
+const columns = `id, ticket_id, kind, round, state, policy, target, started_at, due_at, used, segment_at, step, next_at, missed, ended_at, end_reason, ladder_id, repeats, fired, known_at, first_target, policy_id, policy_version, calendar_id`
 
 func scan(row interface{ Scan(...any) error }) (c Clock, err error) {
 	var target, started, due, used, segment, next, ended, missed, known, first int64
-	err = row.Scan(&c.ID, &c.TicketID, (*string)(&c.Kind), &c.Round, (*string)(&c.State), &c.Policy, &target, &started, &due, &used, &segment, &c.Step, &next, &missed, &ended, &c.EndReason, &c.Ladder, &c.Repeats, &c.Fired, &known, &first)
+	err = row.Scan(&c.ID, &c.TicketID, (*string)(&c.Kind), &c.Round, (*string)(&c.State), &c.Policy, &target, &started, &due, &used, &segment, &c.Step, &next, &missed, &ended, &c.EndReason, &c.Ladder, &c.Repeats, &c.Fired, &known, &first, &c.PolicyID, &c.PolicyVersion, &c.Calendar)
 	c.Target, c.Used = time.Duration(target)*time.Microsecond, time.Duration(used)*time.Microsecond
 	c.StartedAt, c.DueAt, c.SegmentAt, c.NextAt, c.EndedAt = db.FromMicros(started), db.FromMicros(due), db.FromMicros(segment), db.FromMicros(next), db.FromMicros(ended)
 	c.Missed, c.KnownAt, c.FirstTarget = missed == 1, db.FromMicros(known), time.Duration(first)*time.Microsecond
@@ -142,7 +165,7 @@ func Open(ctx context.Context, q db.Querier, ticketID int64) ([]Clock, error) {
 
 // Segments returns the history of a clock.
 func Segments(ctx context.Context, q db.Querier, clockID int64) ([]Segment, error) {
-	rows, err := q.Query(ctx, `SELECT started_at, ended_at, start_reason, end_reason FROM clock_segments WHERE clock_id = $1 ORDER BY id`, clockID)
+	rows, err := q.Query(ctx, `SELECT started_at, ended_at, start_reason, end_reason, used FROM clock_segments WHERE clock_id = $1 ORDER BY id`, clockID)
 	if err != nil {
 		return nil, fmt.Errorf("sla: segments: %w", err)
 	}
@@ -150,11 +173,11 @@ func Segments(ctx context.Context, q db.Querier, clockID int64) ([]Segment, erro
 	var out []Segment
 	for rows.Next() {
 		var s Segment
-		var from, to int64
-		if err := rows.Scan(&from, &to, &s.StartReason, &s.EndReason); err != nil {
+		var from, to, used int64
+		if err := rows.Scan(&from, &to, &s.StartReason, &s.EndReason, &used); err != nil {
 			return nil, fmt.Errorf("sla: segments: %w", err)
 		}
-		s.StartedAt, s.EndedAt = db.FromMicros(from), db.FromMicros(to)
+		s.StartedAt, s.EndedAt, s.Used = db.FromMicros(from), db.FromMicros(to), time.Duration(used)*time.Microsecond
 		out = append(out, s)
 	}
 	return out, rows.Err()
@@ -214,29 +237,69 @@ func forget(a *action.Action, ticketID int64) { a.Keep(bookOf(ticketID), nil) }
 // Fresh says that a ticket was made in this transaction and has no clocks yet.
 func Fresh(a *action.Action, ticketID int64) { a.Keep(bookOf(ticketID), &book{}) }
 
-// Arm starts a clock of kind k unless target is 0. A clock of the same kind
-// that still runs is stopped first: there is one of each.
-func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, target time.Duration, policy, why string) error {
+// Promise is what a clock is to keep.
+type Promise struct {
+	Target   time.Duration // 0: it is not measured
+	Calendar int64         // 0: 7x24
+	Policy   string        // its name
+	PolicyID int64         // 0: none of the company's
+	Version  int64
+}
+
+func (p Promise) of(c Clock) bool {
+	return c.Target == p.Target && c.Calendar == p.Calendar && c.Policy == p.Policy && c.PolicyID == p.PolicyID && c.PolicyVersion == p.Version
+}
+
+func (c *Clock) promise(p Promise, hours *calendar.Times) {
+	c.Target, c.Calendar, c.Policy, c.PolicyID, c.PolicyVersion, c.hours = p.Target, p.Calendar, p.Policy, p.PolicyID, p.Version, hours
+}
+
+// Due is when the promise is due from start on.
+func (p Promise) Due(ctx context.Context, q db.Querier, start time.Time) (time.Time, error) {
+	hours, err := hoursOf(ctx, q, p.Calendar)
+	return hours.Due(start, p.Target), err
+}
+
+// hoursOf returns the times of a calendar.
+func hoursOf(ctx context.Context, q db.Querier, id int64) (*calendar.Times, error) {
+	if id == 0 {
+		return calendar.Always, nil
+	}
+	b, err := calendar.Load(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return b.Of(id), nil
+}
+
+// Arm starts a clock of kind k unless nothing is promised. A clock of the same
+// kind that still runs is stopped first: there is one of each.
+func Arm(ctx context.Context, a *action.Action, ticketID int64, k Kind, round int, p Promise, why string) error {
 	if err := Stop(ctx, a, ticketID, why, k); err != nil {
 		return err
 	}
-	if target <= 0 {
+	if p.Target <= 0 {
 		return nil
 	}
 	b, err := open(ctx, a, ticketID)
 	if err != nil {
 		return err
 	}
-	l, err := LadderFor(ctx, a, k, policy)
+	l, err := LadderFor(ctx, a, k, p.Policy)
 	if err != nil {
 		return err
 	}
-	c := Clock{TicketID: ticketID, Kind: k, Round: round, State: Running, Policy: policy, Target: target, StartedAt: a.Now, SegmentAt: a.Now, Ladder: l.ID, rungs: l.Steps}
-	c.DueAt, c.NextAt = c.at(target), c.next()
+	hours, err := hoursOf(ctx, a, p.Calendar)
+	if err != nil {
+		return err
+	}
+	c := Clock{TicketID: ticketID, Kind: k, Round: round, StartedAt: a.Now, Ladder: l.ID, rungs: l.Steps}
+	c.promise(p, hours)
+	c.start(a.Now)
 	err = a.Later(ctx, `
-		INSERT INTO clocks (ticket_id, kind, round, state, policy, target, started_at, due_at, segment_at, next_at, ladder_id)
-		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10)`,
-		ticketID, string(k), round, policy, target.Microseconds(), db.Micros(c.StartedAt), db.Micros(c.DueAt), db.Micros(c.SegmentAt), db.Micros(c.NextAt), l.ID)
+		INSERT INTO clocks (ticket_id, kind, round, state, policy, target, started_at, due_at, segment_at, next_at, ladder_id, policy_id, policy_version, calendar_id)
+		VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		ticketID, string(k), round, p.Policy, c.Target.Microseconds(), db.Micros(c.StartedAt), db.Micros(c.DueAt), db.Micros(c.SegmentAt), db.Micros(c.NextAt), l.ID, p.PolicyID, p.Version, p.Calendar)
 	if err != nil {
 		return fmt.Errorf("sla: arm %s of %d: %w", k, ticketID, err)
 	}
@@ -294,7 +357,7 @@ func closeSegment(ctx context.Context, a *action.Action, c Clock, why string) er
 	if c.State != Running {
 		return nil
 	}
-	err := a.Later(ctx, `UPDATE clock_segments SET ended_at = $1, end_reason = $2 WHERE clock_id = $3 AND ended_at = 0`, a.NowMicros(), why, c.ID)
+	err := a.Later(ctx, `UPDATE clock_segments SET ended_at = $1, end_reason = $2, used = $3 WHERE clock_id = $4 AND ended_at = 0`, a.NowMicros(), why, (c.UsedAt(a.Now) - c.Used).Microseconds(), c.ID)
 	if err != nil {
 		return fmt.Errorf("sla: segment of clock %d: %w", c.ID, err)
 	}
@@ -338,8 +401,7 @@ func Resume(ctx context.Context, a *action.Action, ticketID int64, why string, k
 		if !resumes(c) {
 			continue
 		}
-		c.SegmentAt, c.State = a.Now, Running
-		c.DueAt, c.NextAt = c.at(c.Target), c.next()
+		c.start(a.Now)
 		if err := a.Later(ctx, `UPDATE clocks SET state = 'running', segment_at = $1, due_at = $2, next_at = $3 WHERE id = $4`,
 			a.NowMicros(), db.Micros(c.DueAt), db.Micros(c.NextAt), c.ID); err != nil {
 			return fmt.Errorf("sla: resume clock %d: %w", c.ID, err)
@@ -378,18 +440,18 @@ func Revive(ctx context.Context, a *action.Action, ticketID int64, k Kind, round
 	return nil
 }
 
-// Retarget gives the open clock of kind k a new target, keeping the time used
-// (SLA-4); 0 ends it, for it is no longer measured. Steps already fired do not
-// fire again.
-func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, target time.Duration, policy string) error {
-	changes := func(c Clock) bool { return c.Kind == k && c.Target != target }
+// Retarget gives the open clock of kind k another promise, keeping the time used
+// (SLA-4); without one it ends, for it is no longer measured. Steps already
+// fired do not fire again.
+func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, p Promise, why string) error {
+	changes := func(c Clock) bool { return c.Kind == k && !p.of(c) }
 	b, err := known(ctx, a, ticketID, changes)
 	if err != nil {
 		return err
 	}
-	if target <= 0 { // no longer measured
+	if p.Target <= 0 { // no longer measured
 		if slices.ContainsFunc(b.clocks, changes) {
-			return Stop(ctx, a, ticketID, "edited", k)
+			return Stop(ctx, a, ticketID, why, k)
 		}
 		return nil
 	}
@@ -397,17 +459,72 @@ func Retarget(ctx context.Context, a *action.Action, ticketID int64, k Kind, tar
 		if !changes(c) {
 			continue
 		}
-		c.Target, c.Policy = target, policy
-		if c.State == Running {
-			c.DueAt, c.NextAt = c.at(target), c.next()
+		hours, err := hoursOf(ctx, a, p.Calendar)
+		if err != nil {
+			return err
 		}
-		if err := a.Later(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, policy = $4 WHERE id = $5`,
-			target.Microseconds(), db.Micros(c.DueAt), db.Micros(c.NextAt), policy, c.ID); err != nil {
-			return fmt.Errorf("sla: retarget clock %d: %w", c.ID, err)
+		if b.clocks[i], err = change(ctx, a, c, p, hours, c.UsedAt(a.Now), time.Time{}, why); err != nil {
+			return err
 		}
-		b.clocks[i] = c
 	}
 	return nil
+}
+
+// change gives c another promise, with the time it has used until now. due is
+// when it falls due; zero: as the promise says.
+func change(ctx context.Context, a *action.Action, c Clock, p Promise, hours *calendar.Times, used time.Duration, due time.Time, why string) (Clock, error) {
+	same := c.Target == p.Target && c.Calendar == p.Calendar && used == c.UsedAt(a.Now) && due.IsZero()
+	cut := c.State == Running && (c.Calendar != p.Calendar || used != c.UsedAt(a.Now))
+	if cut { // what has passed was counted in another calendar
+		if err := a.Later(ctx, `UPDATE clock_segments SET ended_at = $1, end_reason = $2, used = $3 WHERE clock_id = $4 AND ended_at = 0`, a.NowMicros(), why, (used - c.Used).Microseconds(), c.ID); err != nil {
+			return c, fmt.Errorf("sla: segment of clock %d: %w", c.ID, err)
+		}
+		if err := a.Later(ctx, `INSERT INTO clock_segments (clock_id, started_at, start_reason) VALUES ($1, $2, $3)`, c.ID, a.NowMicros(), why); err != nil {
+			return c, fmt.Errorf("sla: segment of clock %d: %w", c.ID, err)
+		}
+		c.Used, c.SegmentAt = used, a.Now
+	}
+	c.promise(p, hours)
+	if c.State == Running && !same {
+		if c.DueAt = due; due.IsZero() {
+			c.DueAt = hours.Due(a.Now, c.Target-used)
+		}
+		c.NextAt = c.next()
+	}
+	if err := a.Later(ctx, `UPDATE clocks SET target = $1, due_at = $2, next_at = $3, policy = $4, policy_id = $5, policy_version = $6, calendar_id = $7, used = $8, segment_at = $9 WHERE id = $10`,
+		c.Target.Microseconds(), db.Micros(c.DueAt), db.Micros(c.NextAt), c.Policy, c.PolicyID, c.PolicyVersion, c.Calendar, c.Used.Microseconds(), db.Micros(c.SegmentAt), c.ID); err != nil {
+		return c, fmt.Errorf("sla: change clock %d: %w", c.ID, err)
+	}
+	return c, nil
+}
+
+// Recount counts the deadlines of a ticket's running clocks anew where past has
+// the times of their calendar until now: what was used by these stays used. Kinds
+// in fixed keep their deadline. It reports whether any changed.
+func Recount(ctx context.Context, a *action.Action, ticketID int64, past map[int64]*calendar.Times, why string, fixed ...Kind) (changed bool, err error) {
+	concerned := func(c Clock) bool {
+		_, ok := past[c.Calendar]
+		return ok && c.State == Running && !slices.Contains(fixed, c.Kind)
+	}
+	b, err := known(ctx, a, ticketID, concerned)
+	if err != nil {
+		return false, err
+	}
+	for i, c := range b.clocks {
+		if !concerned(c) {
+			continue
+		}
+		used := c.Used + past[c.Calendar].Elapsed(c.SegmentAt, a.Now)
+		if c.hours.Due(a.Now, c.Target-used).Equal(c.DueAt) {
+			continue
+		}
+		p := Promise{c.Target, c.Calendar, c.Policy, c.PolicyID, c.PolicyVersion}
+		if b.clocks[i], err = change(ctx, a, c, p, c.hours, used, time.Time{}, why); err != nil {
+			return changed, err
+		}
+		changed = true
+	}
+	return changed, nil
 }
 
 // Nearest returns the running clock of a ticket that is due first, ok false when
@@ -423,97 +540,4 @@ func Nearest(ctx context.Context, a *action.Action, ticketID int64) (c Clock, ok
 		}
 	}
 	return c, ok, nil
-}
-
-// Policy is a set of promised times (SLA-1). "" in Type or Urgency matches any.
-type Policy struct {
-	ID               int64
-	Name             string // as the administrator wrote it
-	Type, Urgency    string
-	Targets          map[Kind]int // minutes; a kind that is missing is not measured
-	PauseWhenWaiting bool
-	Version          int64
-}
-
-// Target returns the promised time for k; 0 when it is not measured.
-func (p Policy) Target(k Kind) time.Duration { return time.Duration(p.Targets[k]) * time.Minute }
-
-func defaults(first, resolution int) map[Kind]int {
-	return map[Kind]int{FirstResponse: first * 60, Acknowledge: 120, Update: 24 * 60, Resolution: resolution * 60,
-		CustomerReply: 72 * 60, Confirmation: 72 * 60, FollowUp: 24 * 60}
-}
-
-// Defaults are the policies of a fresh install, from the manuals' table.
-func Defaults() []Policy {
-	urgent := defaults(2, 24)
-	urgent[Urgent] = 30
-	return []Policy{
-		{Name: "紧急工单", Urgency: "urgent", Targets: urgent, PauseWhenWaiting: true},
-		{Name: "一般工单", Urgency: "normal", Targets: defaults(24, 48), PauseWhenWaiting: true},
-		{Name: "低优先工单", Urgency: "low", Targets: defaults(72, 120), PauseWhenWaiting: true},
-	}
-}
-
-// Seed stores the default policies where there are none.
-func Seed(ctx context.Context, a *action.Action) error {
-	if err := calendar.Seed(ctx, a); err != nil {
-		return err
-	}
-	var n int
-	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM sla_policies`).Scan(&n); err != nil || n > 0 {
-		return err
-	}
-	Changed(a.Tx)
-	for i, p := range Defaults() {
-		t, err := json.Marshal(p.Targets)
-		if err != nil {
-			return err
-		}
-		if _, err := a.Exec(ctx, `INSERT INTO sla_policies (name, type, urgency, targets, pause_when_waiting, position) VALUES ($1, $2, $3, $4, $5, $6)`,
-			p.Name, p.Type, p.Urgency, string(t), db.Bool(p.PauseWhenWaiting), i); err != nil {
-			return fmt.Errorf("sla: seed: %w", err)
-		}
-	}
-	a.Record(event.Event{Kind: "sla.policies_seeded", Subject: event.Subject{Type: "sla_policy"}})
-	return nil
-}
-
-// policiesHeld holds the policies between changes; see Changed.
-type policiesHeld struct{}
-
-// Changed is to be called by who changes policies, within its transaction.
-func Changed(tx *db.Tx) { tx.Drop(policiesHeld{}) }
-
-// Policies returns all policies.
-func Policies(ctx context.Context, q db.Querier) ([]Policy, error) {
-	rows, err := q.Query(ctx, `SELECT id, name, type, urgency, targets, pause_when_waiting, version FROM sla_policies ORDER BY position, id`)
-	if err != nil {
-		return nil, fmt.Errorf("sla: policies: %w", err)
-	}
-	defer rows.Close()
-	var out []Policy
-	for rows.Next() {
-		var p Policy
-		var targets string
-		var pause int
-		if err := rows.Scan(&p.ID, &p.Name, &p.Type, &p.Urgency, &targets, &pause, &p.Version); err != nil {
-			return nil, fmt.Errorf("sla: policies: %w", err)
-		}
-		if err := json.Unmarshal([]byte(targets), &p.Targets); err != nil {
-			return nil, fmt.Errorf("sla: policy %d: %w", p.ID, err)
-		}
-		p.PauseWhenWaiting = pause == 1
-		out = append(out, p)
-	}
-	return out, rows.Err()
-}
-
-// Choose returns the most particular policy for a ticket of typ and urgency;
-// without any, the default for the urgency, so that no ticket is without clock.
-func Choose(ctx context.Context, q db.Querier, typ, urgency string) (Policy, error) {
-	ps, err := db.Held(ctx, q, policiesHeld{}, func() ([]Policy, error) { return Policies(ctx, q) })
-	if err != nil {
-		return Policy{}, err
-	}
-	return Chosen(ps, typ, urgency), nil
 }

@@ -51,7 +51,7 @@ func (b *bench) do(f func(ctx context.Context, a *action.Action) error) {
 func (b *bench) arm(k sla.Kind, target time.Duration) {
 	b.T.Helper()
 	b.do(func(ctx context.Context, a *action.Action) error {
-		return sla.Arm(ctx, a, b.ticket, k, 1, target, "test", "registered")
+		return sla.Arm(ctx, a, b.ticket, k, 1, sla.Promise{Target: target, Policy: "test"}, "registered")
 	})
 }
 
@@ -113,7 +113,7 @@ func TestArithmetic(t *testing.T) {
 						case "resume":
 							return sla.Resume(ctx, a, b.ticket, "answered", sla.Resolution)
 						case "target":
-							return sla.Retarget(ctx, a, b.ticket, sla.Resolution, o.d, "other")
+							return sla.Retarget(ctx, a, b.ticket, sla.Resolution, sla.Promise{Target: o.d, Policy: "other"}, "edited")
 						case "meet":
 							_, err := sla.Meet(ctx, a, b.ticket, "resolved", sla.Resolution)
 							return err

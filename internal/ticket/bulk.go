@@ -12,6 +12,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/calendar"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -273,6 +274,7 @@ type bulk struct {
 	cfg       Config
 	matrix    map[[2]string]string
 	policies  []sla.Policy
+	calendars *calendar.Book
 	routing   *table
 	desks     map[int64]int64 // supervisor by department
 	tickets   []any
@@ -296,7 +298,10 @@ func (s *Service) newBulk(ctx context.Context, a *action.Action) (*bulk, error) 
 	if b.cfg, err = s.config(ctx, a); err != nil {
 		return nil, err
 	}
-	if b.policies, err = sla.Policies(ctx, a); err != nil {
+	if b.policies, err = sla.Held(ctx, a); err != nil {
+		return nil, err
+	}
+	if b.calendars, err = calendar.Load(ctx, a); err != nil {
 		return nil, err
 	}
 	if b.routing, err = s.table(ctx, a); err != nil {
@@ -491,36 +496,41 @@ func (b *bulk) past(t *Ticket) {
 
 // arm decides which clocks an open ticket has.
 func (b *bulk) arm(t *Ticket, due time.Time) []sla.Start {
-	p := sla.Chosen(b.policies, t.Type, t.Urgency)
+	p := sla.Chosen(b.policies, t.Case())
 	now := b.a.Now
-	start := func(k sla.Kind, from, due time.Time) sla.Start {
-		return sla.Start{TicketID: t.ID, Kind: k, Round: t.Round, Policy: p.Name, From: from, Due: due, Why: "imported"}
+	start := func(k sla.Kind, from, due time.Time, pr sla.Promise) sla.Start {
+		return sla.Start{TicketID: t.ID, Kind: k, Round: t.Round, Promise: pr, From: from, Due: due, Why: "imported"}
 	}
-	target := func(k sla.Kind, otherwise time.Duration) time.Duration {
-		if d := p.Target(k); d > 0 {
-			return d
+	promise := func(k sla.Kind, otherwise time.Duration) sla.Promise {
+		pr := p.For(k)
+		if pr.Target <= 0 {
+			pr.Target = otherwise // there is always a running clock
 		}
-		return otherwise // there is always a running clock
+		return pr
+	}
+	fresh := func(k sla.Kind, otherwise time.Duration) sla.Start {
+		pr := promise(k, otherwise)
+		return start(k, now, b.calendars.Of(pr.Calendar).Due(now, pr.Target), pr)
 	}
 	from := t.CreatedAt
+	pr := promise(sla.Resolution, 48*time.Hour)
+	hours := b.calendars.Of(pr.Calendar)
 	if due.IsZero() {
-		d := target(sla.Resolution, 48*time.Hour)
-		if due = from.Add(d); !due.After(now) {
-			from, due = now, now.Add(d)
+		if due = hours.Due(from, pr.Target); !due.After(now) {
+			from, due = now, hours.Due(now, pr.Target)
 		}
+	} else {
+		pr.Target = max(hours.Elapsed(from, due), time.Minute) // as it was agreed elsewhere
 	}
 	switch t.State {
 	case WaitingCustomer:
-		waiting := start(sla.CustomerReply, now, now.Add(target(sla.CustomerReply, 72*time.Hour)))
-		resolution := start(sla.Resolution, from, due)
-		if p.PauseWhenWaiting {
-			resolution.Paused, resolution.Target = true, max(due.Sub(from), time.Minute)
-		}
-		return []sla.Start{waiting, resolution}
+		resolution := start(sla.Resolution, from, due, pr)
+		resolution.Paused = p.PauseWhenWaiting
+		return []sla.Start{fresh(sla.CustomerReply, 72*time.Hour), resolution}
 	case AwaitingConfirmation:
-		return []sla.Start{start(sla.Confirmation, now, now.Add(target(sla.Confirmation, 72*time.Hour)))}
+		return []sla.Start{fresh(sla.Confirmation, 72*time.Hour)}
 	}
-	return []sla.Start{start(sla.Resolution, from, due)}
+	return []sla.Start{start(sla.Resolution, from, due, pr)}
 }
 
 func (b *bulk) count(t Ticket, r *ImportRow) {

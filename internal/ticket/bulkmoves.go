@@ -218,6 +218,7 @@ func (s *Service) Equip(people People, jobs *job.Queue) {
 	s.people, s.jobs = people, jobs
 	jobs.Add(job.Worker{Kind: bulkJob, Handle: s.bulkWork})
 	jobs.Add(job.Worker{Kind: handoverJob, Handle: s.handOver})
+	jobs.Add(job.Worker{Kind: recountJob, Handle: s.recount})
 }
 
 const bulkColumns = `id, state, change, total, done, changed, same, refused, job_id, created_by, created_by_name, created_at, finished_at`

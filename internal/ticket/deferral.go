@@ -90,7 +90,7 @@ func Resolution(ctx context.Context, q db.Querier, id int64) (c sla.Clock, ok bo
 }
 
 // dueOf is when c is due, were it to run on now.
-func dueOf(c sla.Clock, now time.Time) time.Time { return now.Add(c.Target - c.UsedAt(now)) }
+func dueOf(c sla.Clock, now time.Time) time.Time { return c.DueIf(now) }
 
 // Defer asks for a later deadline, on or before the present one: the ticket's
 // supervisor decides, and nobody about his own request.
@@ -261,7 +261,7 @@ func (s *Service) deferralDecided(ctx context.Context, a *action.Action, r appro
 		if !d.NewDue.After(a.Now) {
 			return fault.New(fault.Conflict, "ticket.deferral.passed", stamp(d.NewDue))
 		}
-		ok, err := sla.Extend(ctx, a, t.ID, sla.Resolution, d.NewDue, d.NewDue.Sub(d.OldDue))
+		ok, err := sla.Extend(ctx, a, t.ID, sla.Resolution, d.OldDue, d.NewDue)
 		if err != nil {
 			return err
 		}

@@ -277,11 +277,11 @@ func (s *Service) handOverOne(ctx context.Context, actor authz.Actor, h Handover
 			t.AssignedAt = time.Time{}
 		}
 		if t.State == Pending { // who gets it has the whole time to take it up
-			p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+			p, err := sla.Pick(ctx, a, t.Case())
 			if err != nil {
 				return err
 			}
-			if err := sla.Arm(ctx, a, t.ID, sla.Acknowledge, t.Round, p.Target(sla.Acknowledge), p.Name, "handed_over"); err != nil {
+			if err := sla.Arm(ctx, a, t.ID, sla.Acknowledge, t.Round, p.For(sla.Acknowledge), "handed_over"); err != nil {
 				return err
 			}
 		}

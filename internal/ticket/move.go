@@ -415,11 +415,11 @@ func (e *effect) handedOver(ctx context.Context, why string) error {
 	if err := sla.Stop(ctx, e.a, e.t.ID, why, sla.Update); err != nil {
 		return err
 	}
-	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	p, err := sla.Pick(ctx, e.a, e.t.Case())
 	if err != nil {
 		return err
 	}
-	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.Target(sla.Acknowledge), p.Name, why)
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.For(sla.Acknowledge), why)
 }
 
 func tell(ids ...int64) []int64 {
@@ -451,11 +451,11 @@ func (e *effect) decline(ctx context.Context) error {
 	}
 	e.t.AssigneeID, e.t.AssigneeName, e.t.AssignedAt, e.t.SupervisorID = 0, "", time.Time{}, sup
 	e.fact.Tell = tell(sup)
-	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	p, err := sla.Pick(ctx, e.a, e.t.Case())
 	if err != nil {
 		return err
 	}
-	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.Target(sla.Acknowledge), p.Name, "declined")
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Acknowledge, e.t.Round, p.For(sla.Acknowledge), "declined")
 }
 
 func (e *effect) ask(ctx context.Context) error {
@@ -465,7 +465,7 @@ func (e *effect) ask(ctx context.Context) error {
 	if err := e.say(ctx, journal.Question, "question", e.in.Body); err != nil {
 		return err
 	}
-	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	p, err := sla.Pick(ctx, e.a, e.t.Case())
 	if err != nil {
 		return err
 	}
@@ -477,7 +477,7 @@ func (e *effect) ask(ctx context.Context) error {
 			return err
 		}
 	}
-	return sla.Arm(ctx, e.a, e.t.ID, sla.CustomerReply, e.t.Round, p.Target(sla.CustomerReply), p.Name, "asked")
+	return sla.Arm(ctx, e.a, e.t.ID, sla.CustomerReply, e.t.Round, p.For(sla.CustomerReply), "asked")
 }
 
 // tellLead tells the lead owner what a sub-ticket says to its customer: him.
@@ -639,11 +639,11 @@ func (e *effect) requestConfirmation(ctx context.Context) error {
 	if err := sla.Stop(ctx, e.a, e.t.ID, "resolved", sla.Update); err != nil {
 		return err
 	}
-	p, err := sla.Choose(ctx, e.a, e.t.Type, e.t.Urgency)
+	p, err := sla.Pick(ctx, e.a, e.t.Case())
 	if err != nil {
 		return err
 	}
-	return sla.Arm(ctx, e.a, e.t.ID, sla.Confirmation, e.t.Round, p.Target(sla.Confirmation), p.Name, "resolved")
+	return sla.Arm(ctx, e.a, e.t.ID, sla.Confirmation, e.t.Round, p.For(sla.Confirmation), "resolved")
 }
 
 func (e *effect) confirm(ctx context.Context) error {
@@ -790,22 +790,22 @@ func lockOf(a *action.Action) string {
 
 // armUpdate starts the clock for the next sign of progress.
 func (s *Service) armUpdate(ctx context.Context, a *action.Action, t Ticket, why string) error {
-	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	p, err := sla.Pick(ctx, a, t.Case())
 	if err != nil {
 		return err
 	}
-	return sla.Arm(ctx, a, t.ID, sla.Update, t.Round, p.Target(sla.Update), p.Name, why)
+	return sla.Arm(ctx, a, t.ID, sla.Update, t.Round, p.For(sla.Update), why)
 }
 
 // armAll starts the clocks of a round. The acknowledge clock runs from the
 // start, also while nobody is assigned, so that a forgotten queue is noticed.
 func (s *Service) armAll(ctx context.Context, a *action.Action, t Ticket, why string, followUp bool) error {
-	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	p, err := sla.Pick(ctx, a, t.Case())
 	if err != nil {
 		return err
 	}
 	for _, k := range clocksOf(t, followUp) {
-		if err := sla.Arm(ctx, a, t.ID, k, t.Round, p.Target(k), p.Name, why); err != nil {
+		if err := sla.Arm(ctx, a, t.ID, k, t.Round, p.For(k), why); err != nil {
 			return err
 		}
 	}

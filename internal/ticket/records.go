@@ -335,24 +335,8 @@ func (s *Service) editing(from func(ctx context.Context, a *action.Action, old T
 		if len(f.Changes) == 0 {
 			return fault.Invalidf("ticket.nothing_changed")
 		}
-		if old.Type != t.Type || old.Urgency != t.Urgency {
-			p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
-			if err != nil {
-				return err
-			}
-			for _, k := range []sla.Kind{sla.FirstResponse, sla.Acknowledge, sla.Urgent, sla.Resolution, sla.Update} {
-				if k == sla.Resolution && t.DueFixed {
-					continue // people agreed on it
-				}
-				if err := sla.Retarget(ctx, a, id, k, p.Target(k), p.Name); err != nil {
-					return err
-				}
-			}
-			if t.Urgency == "urgent" && old.Urgency != "urgent" && t.State == Pending && t.ParentID == 0 {
-				if err := sla.Arm(ctx, a, id, sla.Urgent, t.Round, p.Target(sla.Urgent), p.Name, "edited"); err != nil {
-					return err
-				}
-			}
+		if err := s.repolicy(ctx, a, old, t, "edited"); err != nil {
+			return err
 		}
 		t.ActivityAt = a.Now
 		return nil

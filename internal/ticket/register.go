@@ -221,7 +221,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 	if t.Number, err = s.nextNumber(ctx, a.Tx, cfg.NumberTemplate); err != nil {
 		return t, err
 	}
-	p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+	p, err := sla.Pick(ctx, a, t.Case())
 	if err != nil {
 		return t, err
 	}
@@ -231,7 +231,11 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		t.RespondedAt = a.Now
 	}
 	for _, k := range clocksOf(t, false) { // known before they are there, so that the row is written once
-		if due := a.Now.Add(p.Target(k)); p.Target(k) > 0 && !(answered && k == sla.FirstResponse) && (t.DueAt.IsZero() || due.Before(t.DueAt)) {
+		due, err := p.For(k).Due(ctx, a, a.Now)
+		if err != nil {
+			return t, err
+		}
+		if p.Target(k) > 0 && !(answered && k == sla.FirstResponse) && (t.DueAt.IsZero() || due.Before(t.DueAt)) {
 			t.DueAt, t.DueClock, t.DueTotal = due, k, p.Target(k)
 		}
 	}
@@ -256,7 +260,7 @@ func (s *Service) registerIn(ctx context.Context, a *action.Action, in RegisterI
 		return t, err
 	}
 	if t.DueFixed {
-		if err := sla.Fix(ctx, a, t.ID, sla.Resolution, t.Round, in.due, "", "registered"); err != nil {
+		if err := sla.Fix(ctx, a, t.ID, sla.Resolution, t.Round, in.due, "registered"); err != nil {
 			return t, err
 		}
 	}
@@ -407,11 +411,11 @@ func (s *Service) customerWritesIn(ctx context.Context, a *action.Action, old Ti
 	}
 	if t.State == AwaitingConfirmation {
 		// Who writes is not silent: the days of silence are counted from here.
-		p, err := sla.Choose(ctx, a, t.Type, t.Urgency)
+		p, err := sla.Pick(ctx, a, t.Case())
 		if err != nil {
 			return t, err
 		}
-		if err := sla.Arm(ctx, a, t.ID, sla.Confirmation, t.Round, p.Target(sla.Confirmation), p.Name, "answered"); err != nil {
+		if err := sla.Arm(ctx, a, t.ID, sla.Confirmation, t.Round, p.For(sla.Confirmation), "answered"); err != nil {
 			return t, err
 		}
 	}

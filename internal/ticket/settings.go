@@ -2,7 +2,6 @@ package ticket
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"bihuan/internal/fault"
 	"bihuan/internal/number"
 	"bihuan/internal/setting"
-	"bihuan/internal/sla"
 )
 
 // What an administrator changes in the browser (GOV-5). Each change is one
@@ -200,100 +198,3 @@ func (s *Service) SetConfig(ctx context.Context, actor authz.Actor, c Config) er
 
 // Bounds of a promised time.
 const maxTarget = 365 * 24 * time.Hour
-
-// SetPolicy stores the promised times for a type and urgency ("" is any);
-// ID 0 adds one. Clocks that already run keep theirs; the next one that is armed
-// follows the new policy (SLA-1).
-func (s *Service) SetPolicy(ctx context.Context, actor authz.Actor, p sla.Policy) error {
-	return s.configure(ctx, actor, "sla.set_policy", "sla.policy_changed", p.ID, func(ctx context.Context, a *action.Action) (out []event.Change, err error) {
-		e := fault.Invalidf("ticket.invalid")
-		p.Name = strings.TrimSpace(p.Name)
-		if n := len([]rune(p.Name)); n == 0 || n > 40 {
-			e.Field("name", "ticket.policy_name")
-		}
-		if p.Type != "" && !slices.Contains(Types, p.Type) {
-			e.Field("type", "ticket.need_choice")
-		}
-		if p.Urgency != "" && !slices.Contains(Urgencies, p.Urgency) {
-			e.Field("urgency", "ticket.need_choice")
-		}
-		for _, k := range sla.Kinds {
-			if d := p.Target(k); d < 0 || d > maxTarget {
-				e.Field(string(k), "ticket.target_range")
-			}
-		}
-		// Without these no ticket of the kind would have a clock in every state.
-		for _, k := range []sla.Kind{sla.Acknowledge, sla.Update, sla.CustomerReply, sla.Confirmation} {
-			if p.Targets[k] == 0 {
-				e.Field(string(k), "ticket.target_needed")
-			}
-		}
-		if err := e.OrNil(); err != nil {
-			return nil, err
-		}
-		sla.Changed(a.Tx)
-		all, err := sla.Policies(ctx, a)
-		if err != nil {
-			return nil, err
-		}
-		var old sla.Policy
-		for _, o := range all {
-			if o.ID == p.ID {
-				old = o
-			} else if o.Type == p.Type && o.Urgency == p.Urgency {
-				return nil, fault.Invalidf("ticket.policy_twice", o.Name).Field("urgency", "ticket.policy_twice", o.Name)
-			}
-		}
-		if p.ID != 0 && old.ID == 0 {
-			return nil, notFound()
-		}
-		raw, err := json.Marshal(p.Targets)
-		if err != nil {
-			return nil, err
-		}
-		if err := sla.RenamePolicy(ctx, a.Tx, old.Name, p.Name); err != nil {
-			return nil, err
-		}
-		if p.ID == 0 {
-			_, err = a.Exec(ctx, `INSERT INTO sla_policies (name, type, urgency, targets, pause_when_waiting, position) VALUES ($1, $2, $3, $4, $5, $6)`,
-				p.Name, p.Type, p.Urgency, string(raw), db.Bool(p.PauseWhenWaiting), len(all))
-		} else {
-			var n int64
-			res, uerr := a.Exec(ctx, `UPDATE sla_policies SET name = $1, targets = $2, pause_when_waiting = $3, version = version + 1 WHERE id = $4 AND version = $5`,
-				p.Name, string(raw), db.Bool(p.PauseWhenWaiting), p.ID, p.Version)
-			if err = uerr; err == nil {
-				if n, err = res.RowsAffected(); err == nil && n == 0 {
-					return nil, fault.New(fault.Conflict, "ticket.settings_stale")
-				}
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("ticket: policy: %w", err)
-		}
-		for _, k := range sla.Kinds {
-			if o, n := old.Target(k), p.Target(k); o != n {
-				out = append(out, event.Change{Field: p.Name + " " + string(k), Old: o.String(), New: n.String()})
-			}
-		}
-		if old.Name != p.Name {
-			out = append(out, event.Change{Field: "name", Old: old.Name, New: p.Name})
-		}
-		if old.PauseWhenWaiting != p.PauseWhenWaiting {
-			out = append(out, event.Change{Field: "pause_when_waiting", Old: fmt.Sprint(old.PauseWhenWaiting), New: fmt.Sprint(p.PauseWhenWaiting)})
-		}
-		return out, nil
-	})
-}
-
-// DeletePolicy removes a policy made for a type; those for an urgency alone
-// stay, so that every ticket has one.
-func (s *Service) DeletePolicy(ctx context.Context, actor authz.Actor, id int64) error {
-	return s.configure(ctx, actor, "sla.delete_policy", "sla.policy_changed", id, func(ctx context.Context, a *action.Action) ([]event.Change, error) {
-		var name string
-		sla.Changed(a.Tx)
-		if err := a.QueryRow(ctx, `DELETE FROM sla_policies WHERE id = $1 AND type <> '' RETURNING name`, id).Scan(&name); err != nil {
-			return nil, notFound()
-		}
-		return []event.Change{{Field: "name", Old: name}}, nil
-	})
-}

@@ -173,7 +173,11 @@ func (s *Service) EnterStage(ctx context.Context, a *action.Action, t *Ticket, s
 	if err := meet(ctx, a, t, why, sla.Stage); err != nil {
 		return nil, err
 	}
-	return told, sla.Arm(ctx, a, t.ID, sla.Stage, t.Round, st.Limit, st.Policy, why)
+	p, err := sla.Pick(ctx, a, t.Case())
+	if err != nil {
+		return nil, err
+	}
+	return told, sla.Arm(ctx, a, t.ID, sla.Stage, t.Round, sla.Promise{Target: st.Limit, Calendar: p.CalendarOf(sla.Stage), Policy: st.Policy}, why)
 }
 
 // EnterStages brings tickets that were just imported into st: they stay with their

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"bihuan/internal/org"
-	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -34,17 +33,6 @@ type (
 		Urgency string
 		Cells   []cell
 	}
-	policyRow struct {
-		ID      int64
-		Name    string
-		Type    string
-		Urgency string
-		Targets []target
-	}
-	target struct {
-		Kind string
-		Time time.Duration
-	}
 	categoryRow struct {
 		ID     int64
 		Name   string
@@ -54,7 +42,6 @@ type (
 	overview struct {
 		Matrix     []matrixRow
 		Levels     []string
-		Policies   []policyRow
 		Categories []categoryRow
 		Parents    []ui.Option
 		Category   *web.Form
@@ -62,28 +49,15 @@ type (
 		Templates  *web.Form
 		Purposes   []kind
 	}
-	policyView struct {
-		Form      *web.Form
-		ID        int64
-		New       bool
-		Types     []ui.Option
-		Urgencies []ui.Option
-		Kinds     []kind
-		Deletable bool
-	}
 	kind struct{ Name, Label string }
 )
-
-var samplePolicy = policyView{Form: &web.Form{}, ID: 1, Kinds: []kind{{"first_response", "sla.clock.first_response"}}, Deletable: true}
 
 var (
 	overviewPage = ui.NewPage[overview](files, "overview.html").Sample(overview{
 		Matrix: []matrixRow{{"urgent", []cell{{"urgent.vip", "vip", []choice{{"urgent", true}}}}}}, Levels: []string{"vip"},
 		Category: &web.Form{}, Config: &web.Form{}, Templates: &web.Form{}, Purposes: []kind{{"reply", "ticket.purpose.reply"}},
-		Policies:   []policyRow{{ID: 1, Name: "A", Urgency: "urgent", Type: "complaint", Targets: []target{{"first_response", time.Hour}}}},
 		Categories: []categoryRow{{ID: 1, Name: "A", Active: true}, {ID: 2, Name: "B", Child: true}},
 	})
-	policyPage = ui.NewPage[policyView](files, "policy.html").Sample(samplePolicy, policyView{Form: &web.Form{}, New: true})
 )
 
 // Explain draws a decision of routing, as the tickets' pages do.
@@ -118,7 +92,9 @@ func Routes(rt *web.Router, t *ticket.Service, o *org.Service, e Explain) {
 	rt.Handle("POST /admin/tickets/categories/{id}", ticket.PermConfigure, p.setCategory)
 	rt.Handle("POST /admin/tickets/config", ticket.PermConfigure, p.setConfig)
 	rt.Handle("POST /admin/tickets/templates", ticket.PermConfigure, p.setTemplates)
+	rt.Handle("GET  /admin/tickets/policies", ticket.PermConfigure, p.policies)
 	rt.Handle("GET  /admin/tickets/policies/new", ticket.PermConfigure, p.newPolicy)
+	rt.Handle("POST /admin/tickets/policies/{id}/position", ticket.PermConfigure, p.movePolicy)
 	rt.Handle("GET  /admin/tickets/policies/{id}", ticket.PermConfigure, p.policy)
 	rt.Handle("POST /admin/tickets/policies/{id}", ticket.PermConfigure, p.setPolicy)
 	rt.Handle("POST /admin/tickets/policies/{id}/removal", ticket.PermConfigure, p.removePolicy)
@@ -164,17 +140,6 @@ func (p *pages) view(r *web.Request, category, config, templates *web.Form) (v o
 			row.Cells = append(row.Cells, c)
 		}
 		v.Matrix = append(v.Matrix, row)
-	}
-	ps, err := sla.Policies(ctx, q)
-	if err != nil {
-		return v, err
-	}
-	for _, x := range ps {
-		row := policyRow{ID: x.ID, Name: x.Name, Type: x.Type, Urgency: x.Urgency}
-		for _, k := range sla.Kinds {
-			row.Targets = append(row.Targets, target{string(k), x.Target(k)})
-		}
-		v.Policies = append(v.Policies, row)
 	}
 	cs, active, err := ticket.AllCategories(ctx, q)
 	if err != nil {
@@ -296,75 +261,6 @@ func (p *pages) setConfig(w http.ResponseWriter, r *web.Request) error {
 			return verr
 		}
 		return overviewPage.Invalid(w, r, err, f, chrome(r, ""), v)
-	}
-	return p.done(w, r)
-}
-
-func (p *pages) policyView(r *web.Request, id int64, f *web.Form) policyView {
-	v := policyView{Form: f, ID: id, New: id == 0, Types: options(r, "ticket.type.", ticket.Types), Urgencies: options(r, "ticket.urgency.", ticket.Urgencies)}
-	for _, k := range sla.Kinds {
-		v.Kinds = append(v.Kinds, kind{string(k), "sla.clock." + string(k)})
-	}
-	v.Deletable = id != 0 && f.Get("type") != ""
-	return v
-}
-
-func (p *pages) newPolicy(w http.ResponseWriter, r *web.Request) error {
-	f := r.Blank("pause", "1")
-	for k, n := range sla.Defaults()[1].Targets {
-		f.Set(string(k), n)
-	}
-	return policyPage.Render(w, r, chrome(r, r.T("ticketsettings.policy.new")), p.policyView(r, 0, f))
-}
-
-func (p *pages) policy(w http.ResponseWriter, r *web.Request) error {
-	id, err := r.PathID("id")
-	if err != nil {
-		return err
-	}
-	ps, err := sla.Policies(r.Context(), p.tickets.DB().Read())
-	if err != nil {
-		return err
-	}
-	for _, x := range ps {
-		if x.ID != id {
-			continue
-		}
-		f := r.Blank("name", x.Name, "type", x.Type, "urgency", x.Urgency, "version", strconv.FormatInt(x.Version, 10), "pause", map[bool]string{true: "1"}[x.PauseWhenWaiting])
-		for k, n := range x.Targets {
-			f.Set(string(k), n)
-		}
-		return policyPage.Render(w, r, chrome(r, x.Name), p.policyView(r, id, f))
-	}
-	return ui.NoSuchPage()
-}
-
-func (p *pages) setPolicy(w http.ResponseWriter, r *web.Request) error {
-	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64) // 0: a new one
-	f := r.Input()
-	in := sla.Policy{ID: id, Name: f.String("name"), Type: f.String("type"), Urgency: f.String("urgency"), PauseWhenWaiting: f.Bool("pause"), Version: f.Int64("version"), Targets: map[sla.Kind]int{}}
-	for _, k := range sla.Kinds {
-		if n := f.Int(string(k)); n != 0 {
-			in.Targets[k] = n
-		}
-	}
-	err := f.Err()
-	if err == nil {
-		err = p.tickets.SetPolicy(r.Context(), r.Actor, in)
-	}
-	if err != nil {
-		return policyPage.Invalid(w, r, err, f, chrome(r, in.Name), p.policyView(r, id, f))
-	}
-	return p.done(w, r)
-}
-
-func (p *pages) removePolicy(w http.ResponseWriter, r *web.Request) error {
-	id, err := r.PathID("id")
-	if err != nil {
-		return err
-	}
-	if err := p.tickets.DeletePolicy(r.Context(), r.Actor, id); err != nil {
-		return err
 	}
 	return p.done(w, r)
 }
