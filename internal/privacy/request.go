@@ -14,6 +14,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	"bihuan/internal/calendar"
 	"bihuan/internal/cnid"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
@@ -243,8 +244,12 @@ func (s *Service) RegisterIn(ctx context.Context, a *action.Action, in RequestIn
 	if in.Identity != "" {
 		identityAt = a.NowMicros()
 	}
+	book, err := calendar.Load(ctx, a)
+	if err != nil {
+		return r, err
+	}
 	r = Request{Number: num, Kind: in.Kind, State: Open, Person: w.masked(), CameBy: in.CameBy, Words: in.Words, IdentityBy: in.Identity, IdentityAt: db.FromMicros(identityAt),
-		DueAt: workingDays(a.Now, days), CreatedBy: a.Actor.ID, CreatedName: a.Actor.Name, CreatedAt: a.Now, Version: 1}
+		DueAt: workingDays(book, a.Now, days), CreatedBy: a.Actor.ID, CreatedName: a.Actor.Name, CreatedAt: a.Now, Version: 1}
 	err = a.QueryRow(ctx, `
 		INSERT INTO person_requests (number, kind, person_masked, came_by, words, identity_by, identity_at, due_at, created_by, created_by_name, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,

@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/calendar"
 	"bihuan/internal/complaint"
 	"bihuan/internal/crypt"
 	"bihuan/internal/customer"
@@ -21,7 +22,6 @@ import (
 	"bihuan/internal/i18n"
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
-	"bihuan/internal/number"
 	"bihuan/internal/org"
 	"bihuan/internal/ticket"
 )
@@ -149,17 +149,11 @@ func (s *Service) unseal(table string, id int64, field string, sealed []byte, v 
 	return nil
 }
 
-// workingDays returns the end of the nth working day after t. Saturdays and
-// Sundays do not count.
-func workingDays(t time.Time, n int) time.Time {
-	d := t.In(number.Zone)
-	for n > 0 {
-		d = d.AddDate(0, 0, 1)
-		if w := d.Weekday(); w != time.Saturday && w != time.Sunday {
-			n--
-		}
-	}
-	return time.Date(d.Year(), d.Month(), d.Day(), 18, 0, 0, 0, number.Zone).UTC()
+// workingDays returns the end of the nth working day after t in the company's
+// calendar: holidays do not count, make-up workdays do.
+func workingDays(b *calendar.Book, t time.Time, n int) time.Time {
+	d := b.Default().WorkingDay(t, n)
+	return time.Date(d.Year(), d.Month(), d.Day(), 18, 0, 0, 0, calendar.Zone).UTC()
 }
 
 // deciders are the names of who decided, in the order of the steps.

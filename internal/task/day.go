@@ -12,6 +12,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
+	working "bihuan/internal/calendar"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
@@ -249,7 +250,18 @@ func (s *Service) AskDays(ctx context.Context) error {
 	}
 	now := s.Now().In(s.zone)
 	today := now.Format(time.DateOnly)
-	if !set.Works(now) || now.Before(on(now, set.DayCheckAt)) || now.Sub(on(now, set.DayCheckAt)) > 4*time.Hour {
+	book, err := working.Load(ctx, q)
+	if err != nil {
+		return err
+	}
+	works := set.Works(now)
+	switch book.Default().On(now).Kind {
+	case working.KindHoliday:
+		works = false
+	case working.KindMakeup:
+		works = true
+	}
+	if !works || now.Before(on(now, set.DayCheckAt)) || now.Sub(on(now, set.DayCheckAt)) > 4*time.Hour {
 		return nil // after a pause of the program nobody is asked at night
 	}
 	var last string

@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/blob"
+	"bihuan/internal/calendar"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
 	"bihuan/internal/field"
@@ -144,6 +145,7 @@ type clockLine struct {
 	Left     time.Duration
 	Spent    time.Duration
 	Late     bool
+	Hours    string // name of its calendar
 	Segments []sla.Segment
 	Said     []saidLine // what it has said
 	Next     []saidLine // what it will say if nobody does anything
@@ -937,6 +939,10 @@ func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	book, err := calendar.Load(ctx, q)
+	if err != nil {
+		return err
+	}
 	v, card := clocksView{T: t}, r.URL.Query().Has("card") // what hovers over a countdown says no more than how each stands
 	if !card {
 		if v.Causes, err = p.causes(r, t); err != nil {
@@ -945,6 +951,10 @@ func (p *pages) showClocks(w http.ResponseWriter, r *web.Request) error {
 	}
 	for _, c := range slices.Backward(cs) {
 		l := lineOf(c, r.Now())
+		l.Hours = r.T("calendar.always")
+		if x, ok := book.Get(c.Calendar); ok {
+			l.Hours = x.Name
+		}
 		if card {
 			if c.Round == t.Round {
 				v.Clocks = append(v.Clocks, l)
