@@ -27,6 +27,7 @@ func (a *App) tasks(s *task.Service) {
 	for _, f := range a.Tickets.DayFigures() {
 		a.Tasks.AddFigure(f)
 	}
+	a.Tasks.AddCalendar(a.Tickets.Appointments)
 	a.Org.AddWork(a.Tasks.Work())
 	a.Follower.Tail(taskui.Live(a.Broker))
 	a.Privacy.Hold(privacy.Holder{Name: "tasks", Forget: func(ctx context.Context, act *action.Action, g privacy.Gone) error {

@@ -18,6 +18,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
+	"bihuan/internal/journal"
 	"bihuan/internal/notify"
 	"bihuan/internal/privacy"
 	"bihuan/internal/process"
@@ -115,7 +116,7 @@ func made(t *testing.T, h *apptest.House) []string {
 	}
 	// What is about a ticket, on the first one each page is offered for.
 	numbers := numbersOf(t, h)
-	for _, part := range []string{"complaint", "complaint/file", "upgrade", "links", "merge", "deferral", "conferences/new", "macros", "canned", "peek", "print", "similar", "others", "snooze", "routing", "why", "process", "checks", "shared/new"} {
+	for _, part := range []string{"complaint", "complaint/file", "complaint/upgrade", "links", "merge", "deferral", "conferences/new", "macros", "canned", "peek", "print", "similar", "others", "snooze", "routing", "why", "process", "checks", "shared/new"} {
 		for _, n := range numbers {
 			if path := "/tickets/" + n + "/" + part; h.Call(http.MethodGet, path, "", h.Cookie(authz.RoleAdmin)).Code == http.StatusOK {
 				out = append(out, path)
@@ -123,6 +124,7 @@ func made(t *testing.T, h *apptest.House) []string {
 			}
 		}
 	}
+	out = append(out, ticketPages(t, h)...)
 	todo, err := h.Tasks.Create(ctx, by, task.New{Title: "回访客户，确认维修结果", DueAt: h.DB.Clock().Now().Add(26 * time.Hour), Remind: task.NoReminder})
 	must(err)
 	at("/tasks/%d", todo.ID)
@@ -143,6 +145,72 @@ func made(t *testing.T, h *apptest.House) []string {
 	at("/customer-bulks/%d", bulk.ID)
 	at("/customer-exports/%d", export.ID)
 	at("/customer-exports/%d/file", export.ID)
+	return out
+}
+
+// ticketPages are pages of a ticket that something has to be done for first: a
+// conference, a draft that is shared, a bulk change, work handed over; and the
+// forms that open for one entry, one field, one macro.
+func ticketPages(t *testing.T, h *apptest.House) (out []string) {
+	t.Helper()
+	ctx, by := context.Background(), h.Actor(authz.RoleAdmin)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(app.Explain(i18n.En, err))
+		}
+	}
+	at := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	c := someone(t, h, authz.RoleAdmin, "白晓峰", "13733335555")
+	agent := h.Actor(authz.RoleAgent)
+	x, err := h.Tickets.Register(ctx, agent, ticket.RegisterInput{Title: "复合机反复卡纸", Description: "一周内第三次卡纸", Type: "after_sales", Urgency: "normal", Channel: "phone", CustomerID: c.ID, DepartmentID: h.Departments["客服部"], AssigneeID: agent.ID})
+	must(err)
+	x, err = h.Tickets.Do(ctx, agent, x.ID, ticket.Acknowledge, ticket.Input{})
+	must(err)
+	_, err = h.Tickets.PlanConference(ctx, agent, x.ID, ticket.MeetingInput{Subject: "同一批次设备反复卡纸的处理口径", StartsAt: h.DB.Clock().Now().Add(30 * time.Hour), Place: "3 楼 302 会议室", People: []int64{by.ID, h.Users[authz.RoleEngineer], h.Users[authz.RoleAgent]}})
+	must(err)
+	meetings, err := ticket.Conferences(ctx, h.DB.Read(), x.ID)
+	must(err)
+	at("/tickets/%s/conferences", x.Number)
+	at("/tickets/%s/conferences/%d", x.Number, meetings[0].ID)
+	at("/tickets/%s/conferences/%d/minutes", x.Number, meetings[0].ID)
+	at("/tickets/%s/conferences/%d/invitation", x.Number, meetings[0].ID)
+	draft, err := h.Tickets.Share(ctx, by, x.ID, ticket.Writing{Body: "您好，工程师明天上午到现场更换搓纸轮。"}, "请帮忙看一下措辞", []int64{h.Users[authz.RoleAgent]})
+	must(err)
+	at("/tickets/%s/shared/%d", x.Number, draft)
+	must(h.Settle(ctx))
+	_, err = h.Tickets.FollowUp(ctx, by, x.ID, "电话告知周先生明天上午十点更换搓纸轮", journal.Record{At: h.DB.Clock().Now(), Method: "phone", Contact: "白晓峰", Reaction: "satisfied", Done: true}, nil)
+	must(err)
+	for _, e := range idsOf(t, h, fmt.Sprintf(`SELECT MAX(id) FROM entries WHERE ticket_id = %d AND kind = 'follow_up' HAVING MAX(id) > 0`, x.ID)) {
+		at("/tickets/%s/entries/%d/correction", x.Number, e)
+	}
+	for _, e := range idsOf(t, h, `SELECT MAX(e.id) FROM entries e JOIN tickets t ON t.id = e.ticket_id WHERE e.kind = 'customer' AND t.is_open = 1 AND t.parent_id IS NULL HAVING MAX(e.id) > 0`) {
+		at("/entries/%d/split", e)
+	}
+	for _, f := range []string{"urgency", "category", "priority"} {
+		at("/tickets/%s/fields/%s", x.Number, f)
+	}
+	at("/tickets/%s/beside", x.Number)
+	var other string
+	must(h.DB.Read().QueryRow(ctx, `SELECT number FROM tickets WHERE is_open = 1 AND assignee_id > 0 AND assignee_id <> $1 ORDER BY id DESC LIMIT 1`, by.ID).Scan(&other))
+	at("/tickets/%s/nudge", other)
+	for _, m := range idsOf(t, h, `SELECT MIN(id) FROM macros HAVING MIN(id) > 0`) {
+		at("/macros/%d", m)
+		at("/tickets/%s/macros/%d", x.Number, m)
+	}
+	for _, r := range idsOf(t, h, `SELECT MIN(id) FROM canned_replies HAVING MIN(id) > 0`) {
+		at("/canned/%d", r)
+	}
+	must(h.Settle(ctx))
+	bulk, err := h.Tickets.ChangeMany(ctx, by, []int64{x.ID}, ticket.BulkChange{Kind: "urgency", Urgency: "urgent", Reason: "客户当天要用"})
+	must(err)
+	hand, err := h.Tickets.StartHandover(ctx, by, ticket.HandoverInput{FromID: h.Users[authz.RoleEngineer], ToID: h.Users[authz.RoleAgent], Reason: "出差一周"})
+	must(err)
+	must(h.Settle(ctx))
+	at("/ticket-bulks/%d", bulk.ID)
+	at("/desk/handovers/%d", hand)
+	_, err = h.Tickets.SaveView(ctx, by, "紧急的售后", ticket.Filter{View: "open", Type: "after_sales", Query: customer.AllOf(customer.Is("urgency", "urgent")), Columns: []string{"number", "state", "category"}}, ticket.SharedEverybody)
+	must(err)
 	return out
 }
 

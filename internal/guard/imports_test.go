@@ -16,7 +16,7 @@ var floors = []struct {
 	ordered bool // right may import left
 	pkgs    []string
 }{
-	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet"}},
+	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet", "ical"}},
 	{"works", true, []string{"db", "setting", "outbound", "authz", "event", "action", "number", "job", "keyring", "blob", "search", "web", "backup", "api"}},
 	{"rooms", true, []string{"org", "calendar", "approval", "field", "task", "journal", "customer", "sla", "ticket", "complaint", "process", "canned", "rule", "privacy"}},
 	{"listeners and channels", false, []string{"notify", "portal", "importer", "manual", "api/v1"}},

@@ -417,11 +417,12 @@ type Person struct {
 	DelegateID   int64
 	Capacity     int64
 	Lang         i18n.Lang
+	Email        string
 }
 
 func (o *snapshot) person(u *User, now time.Time) Person {
 	p := Person{ID: u.ID, Login: u.Login, Name: u.Name, Initials: u.Initials, DepartmentID: u.DepartmentID, Active: u.Active,
-		Availability: u.Availability, Away: u.Away(now), DelegateID: u.DelegateID, Capacity: u.Capacity, Lang: u.Lang}
+		Availability: u.Availability, Away: u.Away(now), DelegateID: u.DelegateID, Capacity: u.Capacity, Lang: u.Lang, Email: u.Email}
 	if d := o.departments[u.DepartmentID]; d != nil {
 		p.Department = d.Name
 	}

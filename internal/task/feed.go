@@ -17,6 +17,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/ical"
 )
 
 // Feed is the calendar somebody reads in another program.
@@ -140,7 +141,31 @@ func (s *Service) Calendar(ctx context.Context, token, base, host string) ([]byt
 			return nil, fmt.Errorf("task: calendar read: %w", err)
 		}
 	}
-	return written(l, i18n.T(l, "task.feed.name", actor.Name), host, s.zone, as), nil
+	var more []ical.Entry
+	for _, load := range s.calendars {
+		es, err := load(ctx, CalendarRequest{User: user, Lang: l, From: now.Add(-feedBack), To: now.Add(feedAhead), Titles: set.Feed == FeedTitle, Base: strings.TrimSuffix(base, "/"), Host: host})
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, es...)
+	}
+	return written(l, i18n.T(l, "task.feed.name", actor.Name), host, s.zone, as, more...), nil
+}
+
+// CalendarRequest asks another room for what it has in somebody's calendar.
+type CalendarRequest struct {
+	User     int64
+	Lang     i18n.Lang
+	From, To time.Time
+	Titles   bool   // what things are about may be said
+	Base     string // address of the product
+	Host     string // for the ids of entries
+}
+
+// AddCalendar lets another room put its appointments into the calendars people
+// subscribe to. Call it before the first request.
+func (s *Service) AddCalendar(load func(ctx context.Context, r CalendarRequest) ([]ical.Entry, error)) {
+	s.calendars = append(s.calendars, load)
 }
 
 // summary is what a calendar says of t.

@@ -15,6 +15,7 @@ import (
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
+	"bihuan/internal/ical"
 	"bihuan/internal/number"
 	"bihuan/internal/org"
 )
@@ -101,6 +102,8 @@ type Service struct {
 	subjects map[string]SubjectKind
 	figures  []Figure
 	zone     *time.Location
+
+	calendars []func(ctx context.Context, r CalendarRequest) ([]ical.Entry, error)
 }
 
 // NewService returns the room. Name the kinds of subjects and the figures of the day

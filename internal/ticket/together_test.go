@@ -8,10 +8,16 @@ import (
 	"time"
 
 	"bihuan/internal/authz"
+	"bihuan/internal/clock"
 	"bihuan/internal/customer"
+	"bihuan/internal/db"
+	"bihuan/internal/db/dbtest"
 	"bihuan/internal/fault"
+	"bihuan/internal/i18n"
 	"bihuan/internal/journal"
+	"bihuan/internal/org"
 	"bihuan/internal/sla"
+	"bihuan/internal/task"
 	"bihuan/internal/ticket"
 	"bihuan/internal/ticket/tickettest"
 )
@@ -634,4 +640,57 @@ func TestAlike(t *testing.T) {
 
 func otherCustomer() customer.Input {
 	return customer.Input{Type: customer.Company, Name: "佛山市顺德区华宇电器有限公司", Level: customer.Normal, Source: "phone", Contacts: []customer.ContactInput{{Name: "梁志强", Phone: "13900001111", Primary: true}}}
+}
+
+// The invitation to a conference: asked of whoever has an address of mail, with
+// the time, the place and no word of the customer; called off, it takes itself
+// away; in the calendar somebody subscribes to it has a title only when that may
+// be said (TKT-14).
+func TestConferenceInCalendars(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
+		h := tickettest.New(t, d, c)
+		x := h.To(ticket.InProgress)
+		kefu, gong := h.As("kefu"), h.As("gong")
+		mail := func(login, email string) {
+			t.Helper()
+			h.OK(h.Org.EditProfile(h.Ctx, h.As(login), org.ProfileInput{Email: email, Lang: i18n.ZhCN}))
+		}
+		starts := c.Now().Add(26 * time.Hour)
+		_, err := h.PlanConference(h.Ctx, kefu, x.ID, ticket.MeetingInput{Subject: "主板返修口径", StartsAt: starts, Place: "302", People: []int64{kefu.ID, gong.ID}})
+		h.OK(err)
+		file := func(wants ...string) {
+			t.Helper()
+			ms, err := ticket.Conferences(h.Ctx, d.Read(), x.ID)
+			h.OK(err)
+			raw, err := h.Invitation(h.Ctx, x, ms[0], i18n.ZhCN, "https://kf.example.cn", "kf.example.cn")
+			h.OK(err)
+			got := strings.ReplaceAll(string(raw), "\r\n ", "")
+			for _, w := range append(wants, fmt.Sprintf("UID:conference-%d@kf.example.cn", ms[0].ID), "SUMMARY:内部沟通会 "+x.Number+"：主板返修口径", "LOCATION:302", "!"+x.CustomerName) {
+				if no, ok := strings.CutPrefix(w, "!"); strings.Contains(got, no) == ok {
+					t.Errorf("%q in\n%s", w, got)
+				}
+			}
+		}
+		file("METHOD:PUBLISH", "!ATTENDEE", "SEQUENCE:0", "DTSTART:"+starts.UTC().Format("20060102T150405Z"))
+		mail("kefu", "kefu@example.cn")
+		mail("gong", "gong@example.cn")
+		file("METHOD:REQUEST", "ORGANIZER;CN=", "mailto:kefu@example.cn", "mailto:gong@example.cn")
+		for _, titles := range []bool{true, false} {
+			es, err := h.Appointments(h.Ctx, task.CalendarRequest{User: gong.ID, Lang: i18n.ZhCN, From: c.Now(), To: starts.Add(time.Hour), Titles: titles, Host: "x"})
+			h.OK(err)
+			if len(es) != 1 || strings.Contains(es[0].Summary, "主板") != titles || (es[0].Place != "") != titles {
+				t.Errorf("titles %v: %+v", titles, es)
+			}
+		}
+		es, err := h.Appointments(h.Ctx, task.CalendarRequest{User: h.As("zhuguan").ID, From: c.Now(), To: starts.Add(time.Hour)})
+		if err != nil || len(es) != 0 {
+			t.Errorf("somebody who was not asked has %v (%v)", es, err)
+		}
+		ms, err := ticket.Conferences(h.Ctx, d.Read(), x.ID)
+		h.OK(err)
+		_, err = h.CancelConference(h.Ctx, kefu, x.ID, ms[0].ID, "改为电话沟通")
+		h.OK(err)
+		file("METHOD:CANCEL", "STATUS:CANCELLED", "!VALARM")
+	})
 }

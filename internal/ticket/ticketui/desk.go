@@ -54,6 +54,7 @@ type DeskBlock struct {
 	Count string
 	All   string
 	Alert bool
+	Late  bool // At is when each should have been done, not since when it waits
 	Rows  []DeskLine
 }
 
@@ -247,6 +248,9 @@ type giveView struct {
 	Failed  []notGiven
 	Done    int
 }
+
+// To reports whether somebody is chosen already, so that only the reason lacks.
+func (v giveView) To() bool { return v.Form != nil && v.Form.Get("to") != "" }
 
 type notGiven struct{ Number, Title, Why string }
 

@@ -346,19 +346,24 @@ func (p *pages) head(v *pane) []load {
 	return loads
 }
 
+// base is where the product is reached from outside.
+func (p *pages) base(r *web.Request) string {
+	if base := strings.TrimSuffix(p.PublicURL, "/"); base != "" {
+		return base
+	}
+	if r.Secure() {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
 func (p *pages) tellOf(r *web.Request, t ticket.Ticket) (*tell, error) {
 	ds, err := p.Tickets.Waiting(r.Context(), t.ID)
 	fresh := r.URL.Query().Get("new") != "" && t.CreatedBy == r.Actor.ID
 	if err != nil || len(ds) == 0 && !fresh {
 		return nil, err
 	}
-	base := strings.TrimSuffix(p.PublicURL, "/")
-	if base == "" {
-		base = "http://" + r.Host
-		if r.Secure() {
-			base = "https://" + r.Host
-		}
-	}
+	base := p.base(r)
 	var once []ticket.Delivery // two reminders are one thing to say
 	for _, d := range ds {
 		if !slices.ContainsFunc(once, func(o ticket.Delivery) bool { return o.Purpose == d.Purpose }) {

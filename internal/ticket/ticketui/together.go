@@ -2,6 +2,7 @@ package ticketui
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,7 @@ func (p *pages) togetherRoutes(rt *web.Router) {
 	rt.Handle("POST /tickets/{number}/conferences", ticket.PermNote, p.planMeeting)
 	rt.Handle("GET  /tickets/{number}/conferences/{id}", ticket.PermNote, p.showMeeting)
 	rt.Handle("POST /tickets/{number}/conferences/{id}", ticket.PermNote, p.planMeeting)
+	rt.Handle("GET  /tickets/{number}/conferences/{id}/invitation", ticket.PermView, p.invitation)
 	rt.Handle("POST /tickets/{number}/conferences/{id}/cancellation", ticket.PermNote, p.cancelMeeting)
 	rt.Handle("GET  /tickets/{number}/conferences/{id}/minutes", ticket.PermNote, p.showMinutes)
 	rt.Handle("POST /tickets/{number}/conferences/{id}/minutes", ticket.PermNote, p.writeMinutes)
@@ -706,6 +708,32 @@ func (p *pages) showMeeting(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	return showSheet(w, r, meetingPage, title, v.sheetOf, v)
+}
+
+// invitation is the conference as a file that programs for calendars open.
+func (p *pages) invitation(w http.ResponseWriter, r *web.Request) error {
+	t, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	m, err := p.meetingOf(r, t)
+	if err != nil {
+		return err
+	}
+	base, host := p.base(r), r.Host
+	if u, err := url.Parse(base); err == nil && u.Host != "" {
+		host = u.Hostname()
+	}
+	raw, err := p.Tickets.Invitation(r.Context(), t, *m, r.Lang, base, host)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/calendar; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="`+t.Number+"-"+id(m.ID)+`.ics"`)
+	h.Set("Cache-Control", "no-store")
+	_, err = w.Write(raw)
+	return err
 }
 
 func (p *pages) planMeeting(w http.ResponseWriter, r *web.Request) error {

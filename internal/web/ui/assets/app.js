@@ -70,7 +70,7 @@ addEventListener('input', e => { if (e.isComposing) e.stopImmediatePropagation()
 on('compositionend', e => e.target.dispatchEvent(new Event('input', { bubbles: true })));
 
 // Dialogs
-function show(d) { if (!d) return; d.showModal ? d.open || d.showModal() : d.showPopover?.(); $('[autofocus],input:not([type=hidden]),textarea,select', d)?.focus(); }
+function show(d) { if (!d) return; d.showModal ? d.open || d.showModal() : d.showPopover?.(); ($('[autofocus]', d) || $('input:not([type=hidden]),textarea,select', d))?.focus(); }
 function ask(text, danger) {
   return new Promise(resolve => {
     const yes = el('button', { className: 'btn primary' + (danger ? ' danger' : ''), textContent: say('confirm') });
