@@ -68,7 +68,8 @@ func TestColumnsAndViews(t *testing.T) {
 		s.get(t, "zhuguan", to+"&type=&filter={}").want(200, "把当前条件存入“七型复合机”")
 		s.post(t, "zhuguan", "/views/"+n, nil, "do", "again", "from", to+"&type=&filter={}").want(303)
 		s.get(t, "zhuguan", to).want(200, a.Number, b.Number)
-		s.post(t, "zhuguan", "/views", nil, "name", "第二个", "view", "open").want(303)
+		s.post(t, "zhuguan", "/views", nil, "name", "第二个", "view", "open", "type", "complaint").want(303)
+		s.get(t, "zhuguan", "/views").want(200, "类型：投诉")
 		first := func() string {
 			body := s.get(t, "zhuguan", "/tickets").body
 			if strings.Index(body, "七型复合机") < strings.Index(body, "第二个") {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
@@ -62,7 +63,7 @@ func (p *pages) viewsOf(r *web.Request, typed int64, f *web.Form) (v viewsView, 
 		if err != nil && !fault.Is(err, fault.Invalid) { // about a field that was switched off
 			return v, err
 		}
-		row.Says = append(row.Says, says...)
+		row.Says = append(append(row.Says, p.plainly(r, x.Filter, user, department)...), says...)
 		switch {
 		case x.Shared == ticket.SharedNobody:
 			row.With = r.T("ticket.view.shared.none")
@@ -89,6 +90,33 @@ func (p *pages) viewsOf(r *web.Request, typed int64, f *web.Form) (v viewsView, 
 		v.Others = append(v.Others, row)
 	}
 	return v, nil
+}
+
+// plainly says the conditions of the filter panel in words.
+func (p *pages) plainly(r *web.Request, f ticket.Filter, user, department func(int64) string) (out []string) {
+	add := func(field, what string) {
+		if what != "" {
+			out = append(out, r.T("ticket.view.cond", r.T(field), what))
+		}
+	}
+	for _, c := range []struct{ field, prefix, code string }{{"ticket.field.type", "ticket.type.", f.Type}, {"ticket.field.class", "ticket.class.", f.Class}, {"ticket.field.priority", "ticket.priority.", f.Priority},
+		{"ticket.field.urgency", "ticket.urgency.", f.Urgency}, {"ticket.field.channel", "ticket.channel.", f.Channel}, {"ticket.field.level", "ticket.level.", f.Level}} {
+		if c.code != "" {
+			add(c.field, r.T(c.prefix+c.code))
+		}
+	}
+	add("ticket.field.department", department(f.Department))
+	add("ticket.field.assignee", user(f.Assignee))
+	day := func(us int64, less int) string {
+		if us == 0 {
+			return ""
+		}
+		return db.FromMicros(us).In(r.Location()).AddDate(0, 0, -less).Format("2006-01-02")
+	}
+	add("ticket.field.from", day(f.From, 0))
+	add("ticket.field.to", day(f.To, 1))
+	add("ui.search", f.Text)
+	return out
 }
 
 // shares are with whom the reader may share a view.
