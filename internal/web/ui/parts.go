@@ -385,6 +385,14 @@ func (p parts) checks(f *web.Form, name, label string, options []Option, opts ..
 	return p.many(f, name, label, "checkbox", options, opts)
 }
 
+// hidden takes a legend out of sight where its words stand beside it.
+func hidden(a attrs) string {
+	if a.plain {
+		return ` class="vh"`
+	}
+	return ""
+}
+
 func (p parts) many(f *web.Form, name, label, kind string, options []Option, opts []string) template.HTML {
 	seg := false
 	for i, o := range opts {
@@ -401,7 +409,7 @@ func (p parts) many(f *web.Form, name, label, kind string, options []Option, opt
 	if a.wide {
 		b.WriteString(` wide`)
 	}
-	b.WriteString(`" id="` + id + `"` + strings.Replace(p.tie(id, msg, a), ` aria-invalid="true"`, "", 1) + `><legend>` + esc(p.text(label)) + p.mark(a) + `</legend>`)
+	b.WriteString(`" id="` + id + `"` + strings.Replace(p.tie(id, msg, a), ` aria-invalid="true"`, "", 1) + `><legend` + hidden(a) + `>` + esc(p.text(label)) + p.mark(a) + `</legend>`)
 	if seg {
 		b.WriteString(`<div class="seg">`)
 	} else {
@@ -450,7 +458,7 @@ func (p parts) rating(f *web.Form, name, label string, opts ...string) template.
 	a := p.attrs(opts)
 	id, msg, now := a.ident(name), f.Error(name), p.value(f, name, a)
 	var b strings.Builder
-	b.WriteString(`<fieldset class="field rating" id="` + id + `"` + strings.Replace(p.tie(id, msg, a), ` aria-invalid="true"`, "", 1) + `><legend>` + esc(p.text(label)) + p.mark(a) + `</legend><div class="row5">`)
+	b.WriteString(`<fieldset class="field rating" id="` + id + `"` + strings.Replace(p.tie(id, msg, a), ` aria-invalid="true"`, "", 1) + `><legend` + hidden(a) + `>` + esc(p.text(label)) + p.mark(a) + `</legend><div class="row5">`)
 	for i := 1; i <= 5; i++ {
 		n := strconv.Itoa(i)
 		b.WriteString(`<label><input type="radio" name="` + esc(name) + `" value="` + n + `"` + a.rest)
