@@ -125,6 +125,11 @@ func TestTicketWorkspace(t *testing.T) {
 			t.Errorf("views: %s", a.Raw)
 		}
 		w.want(403, agent, "POST /ticket-views", `{"name":"x","filter":{},"shared_with":"everybody"}`)
+		w.want(403, agent, "PUT /ticket-views/"+v.at("id"), `{"name":"x","filter":{}}`)
+		if a := w.want(200, head, "PUT /ticket-views/"+v.at("id"), `{"name":"加急","filter":{"open":"true"},"shared_with":"everybody"}`); a.at("name") != "加急" || a.at("filter.priority") != "" || a.at("shared_with") != "everybody" {
+			t.Errorf("changed: %s", a.Raw)
+		}
+		w.want(404, agent, "PUT /ticket-views/777", `{"name":"x","filter":{}}`)
 		w.want(404, agent, "DELETE /ticket-views/"+v.at("id"), "")
 		w.want(204, head, "DELETE /ticket-views/"+v.at("id"), "")
 	})

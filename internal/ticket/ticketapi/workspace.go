@@ -41,6 +41,8 @@ func (s *service) workspaceRoutes(a *api.API) {
 	api.Handle(a, api.Op{ID: "save-ticket-view", Method: "POST", Path: "/ticket-views", Tag: tag, Perm: ticket.PermView, Scope: write, Status: 201,
 		Example: `{"name":"本周紧急投诉","filter":{"view":"complaints","priority":"urgent"}}`,
 		Summary: "Save a view", Description: "Sharing it needs the permission to supervise."}, s.saveView)
+	api.Handle(a, api.Op{ID: "update-ticket-view", Method: "PUT", Path: "/ticket-views/{id}", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404, 409},
+		Summary: "Change a saved view", Description: "As a whole: the caller's own, or a shared one by who configures tickets."}, s.updateView)
 	api.Handle(a, api.Op{ID: "delete-ticket-view", Method: "DELETE", Path: "/ticket-views/{id}", Tag: tag, Perm: ticket.PermView, Scope: write, Errors: []int{404},
 		Summary: "Delete a view of the caller's own", Description: "Also for those he shared it with; somebody else's is a 404."}, s.deleteView)
 }
@@ -280,31 +282,59 @@ func (s *service) saveView(ctx context.Context, in *struct {
 	Body api.JSON[NewView]
 }) (*newViewOutput, error) {
 	n, actor := in.Body.Value(), api.Actor(ctx)
-	f, err := s.filter(ctx, n.Filter)
-	if err == nil {
-		err = s.tickets.CheckQuery(ctx, actor, f.Query)
-	}
+	v, err := s.viewInput(ctx, 0, n)
 	if err != nil {
-		return nil, api.Prefixed(err, "filter")
-	}
-	shared := int64(ticket.SharedNobody)
-	if n.SharedWith == everybody {
-		shared = ticket.SharedEverybody
-	} else if shared, err = s.people.DepartmentID(ctx, "shared_with", n.SharedWith); err != nil {
 		return nil, err
 	}
 	id, replayed, err := api.Once(ctx, s.run, in.Key, "ticket.save_view", n, func(ctx context.Context, a *action.Action) (int64, error) {
-		return s.tickets.SaveViewIn(ctx, a, n.Name, f, shared)
+		return s.tickets.SaveViewIn(ctx, a, v.Name, v.Filter, v.Shared)
 	})
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.viewOf(ctx, ticket.SavedView{ID: id, Name: strings.TrimSpace(n.Name), Filter: f, Owner: actor.ID, Shared: shared})
-	return &newViewOutput{replayed, v}, err
+	v.ID, v.Owner = id, actor.ID
+	out, err := s.viewOf(ctx, v)
+	return &newViewOutput{replayed, out}, err
 }
 
-func (s *service) deleteView(ctx context.Context, in *struct {
+func (s *service) viewInput(ctx context.Context, id int64, n NewView) (v ticket.SavedView, err error) {
+	v = ticket.SavedView{ID: id, Name: strings.TrimSpace(n.Name)}
+	if v.Filter, err = s.filter(ctx, n.Filter); err == nil {
+		err = s.tickets.CheckQuery(ctx, api.Actor(ctx), v.Filter.Query)
+	}
+	if err != nil {
+		return v, api.Prefixed(err, "filter")
+	}
+	if v.Shared = ticket.SharedEverybody; n.SharedWith != everybody {
+		v.Shared, err = s.people.DepartmentID(ctx, "shared_with", n.SharedWith)
+	}
+	return v, err
+}
+
+// ViewPath names a saved view.
+type ViewPath struct {
 	ID int64 `path:"id" minimum:"1" doc:"Id of the view" example:"4"`
-}) (*struct{}, error) {
+}
+
+func (s *service) updateView(ctx context.Context, in *struct {
+	ViewPath
+	Body api.JSON[NewView]
+}) (*newViewOutput, error) {
+	actor := api.Actor(ctx)
+	v, err := s.viewInput(ctx, in.ID, in.Body.Value())
+	if err == nil {
+		err = s.tickets.EditView(ctx, actor, v)
+	}
+	if err == nil {
+		v, err = s.tickets.SavedView(ctx, actor, in.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.viewOf(ctx, v)
+	return &newViewOutput{"", out}, err
+}
+
+func (s *service) deleteView(ctx context.Context, in *struct{ ViewPath }) (*struct{}, error) {
 	return nil, s.tickets.DeleteView(ctx, api.Actor(ctx), in.ID)
 }
