@@ -57,7 +57,7 @@ func shape(t *testing.T, d *db.DB) string {
 }
 
 func rooms(h *tickettest.House) (Rooms, *job.Queue) {
-	n := notify.New(h.D, nil)
+	n := notify.New(h.Run, notify.Rooms{Org: h.Org, Keys: h.Keys})
 	h.Follower.Listen(n.Listener())
 	approvals := approval.NewService(h.Run, h.Org)
 	h.Customers.AskApprovals(approvals)

@@ -40,7 +40,7 @@ func (w *world) restart() {
 	w.Procs = process.New(w.Run, w.Service, w.Org, w.Customers.Fields(), w.Files, complaint.New(w.Run, w.Org, w.Service, w.Customers, w.Files))
 	w.Jobs = job.New(w.D, job.Config{})
 	w.S = New(w.Run, Rooms{Org: w.Org, Customers: w.Customers, Tickets: w.Service, Processes: w.Procs, Keys: w.Keys, Jobs: w.Jobs, PublicURL: "https://crm.example"})
-	w.Notices = notify.New(w.D, nil)
+	w.Notices = notify.New(w.Run, notify.Rooms{Org: w.Org, Keys: w.Keys})
 	w.Follower.Listen(w.Notices.Listener())
 	w.Follower.Listen(w.S.Listener())
 }

@@ -33,7 +33,7 @@ func TestManyDeadlines(t *testing.T) {
 			}
 			starts := make([]sla.Start, n)
 			for i, id := range ids {
-				starts[i] = sla.Start{TicketID: id, Kind: sla.FirstResponse, Policy: "test", From: a.Now, Due: a.Now.Add(100 * time.Hour), Why: "registered"}
+				starts[i] = sla.Start{TicketID: id, Kind: sla.FirstResponse, Promise: sla.Promise{Policy: "test"}, From: a.Now, Due: a.Now.Add(100 * time.Hour), Why: "registered"}
 			}
 			return sla.ArmMany(ctx, a.Tx, starts)
 		}))

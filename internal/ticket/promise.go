@@ -212,6 +212,10 @@ func (s *Service) recountOne(ctx context.Context, a *action.Action, id int64, r 
 	}
 	f := fact(old, t)
 	f.From = "" // no move
-	f.Args = []string{"@sla.recounted." + map[bool]string{true: "policy", false: "calendar"}[r.Policies]}
+	why := "sla.recounted.calendar"
+	if r.Policies {
+		why = "sla.recounted.policy"
+	}
+	f.Args = []string{"@" + why}
 	return s.note(ctx, a, eventRecounted, t, f, "")
 }

@@ -185,26 +185,37 @@ func (s *Service) EnterStage(ctx context.Context, a *action.Action, t *Ticket, s
 // alarmed. None of them follows a process yet.
 func (s *Service) EnterStages(ctx context.Context, a *action.Action, ts []Ticket, st Staged) error {
 	var clocks []sla.Start
-	ids := make([]int64, len(ts))
-	for i, t := range ts {
-		ids[i] = t.ID
+	dues := map[time.Time][]int64{} // the zero time: no limit
+	for _, t := range ts {
+		var due time.Time
 		if st.Limit > 0 {
-			clocks = append(clocks, sla.Start{TicketID: t.ID, Kind: sla.Stage, Round: t.Round, Policy: st.Policy, From: a.Now, Due: a.Now.Add(st.Limit), Why: "imported"})
+			p, err := sla.Pick(ctx, a, t.Case())
+			if err != nil {
+				return err
+			}
+			pr := sla.Promise{Target: st.Limit, Calendar: p.CalendarOf(sla.Stage), Policy: st.Policy}
+			if due, err = pr.Due(ctx, a, a.Now); err != nil {
+				return err
+			}
+			clocks = append(clocks, sla.Start{TicketID: t.ID, Kind: sla.Stage, Round: t.Round, Promise: pr, From: a.Now, Due: due, Why: "imported"})
 		}
+		dues[due] = append(dues[due], t.ID)
 	}
-	err := db.EachIn(ids, func(in string, args []any) error {
-		n := len(args)
-		_, err := a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET process_id = $%d, process_version = $%d, stage = $%d, stage_name = $%d, stage_at = $%d WHERE id IN (%s)`, n+1, n+2, n+3, n+4, n+5, in),
-			append(args[:n:n], st.Process, st.Version, st.Code, st.Name, a.NowMicros())...)
-		if err != nil || st.Limit == 0 {
+	for due, ids := range dues {
+		err := db.EachIn(ids, func(in string, args []any) error {
+			n := len(args)
+			_, err := a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET process_id = $%d, process_version = $%d, stage = $%d, stage_name = $%d, stage_at = $%d WHERE id IN (%s)`, n+1, n+2, n+3, n+4, n+5, in),
+				append(args[:n:n], st.Process, st.Version, st.Code, st.Name, a.NowMicros())...)
+			if err != nil || due.IsZero() {
+				return err
+			}
+			_, err = a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET due_at = $%d, due_clock = $%d, due_total = $%d WHERE (due_at = 0 OR due_at > $%d) AND id IN (%s)`, n+1, n+2, n+3, n+1, in),
+				append(args[:n:n], db.Micros(due), string(sla.Stage), int64(st.Limit/time.Second))...)
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("ticket: stages of imported ones: %w", err)
 		}
-		_, err = a.Exec(ctx, fmt.Sprintf(`UPDATE tickets SET due_at = $%d, due_clock = $%d, due_total = $%d WHERE (due_at = 0 OR due_at > $%d) AND id IN (%s)`, n+1, n+2, n+3, n+1, in),
-			append(args[:n:n], db.Micros(a.Now.Add(st.Limit)), string(sla.Stage), int64(st.Limit/time.Second))...)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("ticket: stages of imported ones: %w", err)
 	}
 	return sla.ArmMany(ctx, a.Tx, clocks)
 }

@@ -30,11 +30,11 @@ func Routes(a *api.API, c *calendar.Service) {
 		Example: `{"name":"台风停工","hours":"","apply":true}`,
 		Summary: "Set a day of the company's own", Description: "It comes before public holidays, make-up workdays and the week. Empty `hours` is off. With `apply`, deadlines that run are counted anew, and no time used is lost."}, s.setDay)
 	api.Handle(a, api.Op{ID: "remove-calendar-day", Method: "DELETE", Path: "/calendars/{id}/days/{date}", Tag: tag, Perm: calendar.PermManage, Scope: write, Errors: []int{404}, Status: 204,
-		Summary: "Take a day of the company's own away"}, s.removeDay)
+		Summary: "Take a day of the company's own away", Description: "It is again as holidays, make-up workdays and the week say."}, s.removeDay)
 	api.Handle(a, api.Op{ID: "count-working-time", Method: "GET", Path: "/calendars/{id}/time", Tag: tag, Perm: calendar.PermManage, Scope: read, Errors: []int{404},
 		Summary: "Count working time", Description: "When `minutes` of working time from `start` have passed, and how many lie between `start` and `end`. A deadline on the end of a span is at its end."}, s.count)
 	api.Handle(a, api.Op{ID: "list-holidays", Method: "GET", Path: "/holidays", Tag: tag, Perm: calendar.PermManage, Scope: read,
-		Summary: "List public holidays by year"}, s.holidays)
+		Summary: "List public holidays by year", Description: "Those the product brings and those that were imported, with the make-up workdays."}, s.holidays)
 	api.Handle(a, api.Op{ID: "import-holidays", Method: "PUT", Path: "/holidays/{year}", Tag: tag, Perm: calendar.PermManage, Scope: write,
 		Example: `{"source":"国务院办公厅通知","days":[{"name":"元旦","date":"2027-01-01","off":true},{"name":"元旦","date":"2027-01-03","off":false}]}`,
 		Summary: "Import the holidays of a year", Description: "All days off and make-up workdays of the year; they replace what was known of it."}, s.importYear)
@@ -89,7 +89,7 @@ func (s *service) list(ctx context.Context, _ *struct{}) (*listOutput, error) {
 
 // Path names a calendar.
 type Path struct {
-	ID int64 `path:"id" minimum:"0"`
+	ID int64 `path:"id" minimum:"0" doc:"Of the calendar; 0 is 24/7"`
 }
 
 func (s *service) times(ctx context.Context, id int64) (*calendar.Times, error) {
@@ -113,8 +113,8 @@ func date(field, text string) (time.Time, error) {
 
 type daysInput struct {
 	Path
-	From string `query:"from" format:"date" required:"true" example:"2026-02-01"`
-	To   string `query:"to" format:"date" required:"true" example:"2026-02-28"`
+	From string `query:"from" format:"date" required:"true" doc:"First day" example:"2026-02-01"`
+	To   string `query:"to" format:"date" required:"true" doc:"Last day" example:"2026-02-28"`
 }
 
 // Day is one day of a calendar.
@@ -167,7 +167,7 @@ type OwnDay struct {
 
 type setDayInput struct {
 	Path
-	Date string `path:"date" format:"date"`
+	Date string `path:"date" format:"date" doc:"The day"`
 	Body api.JSON[OwnDay]
 }
 
@@ -199,7 +199,7 @@ func (s *service) setDay(ctx context.Context, in *setDayInput) (*dayOutput, erro
 
 type removeDayInput struct {
 	Path
-	Date  string `path:"date" format:"date"`
+	Date  string `path:"date" format:"date" doc:"The day"`
 	Apply bool   `query:"apply" doc:"Count deadlines that run anew"`
 }
 
@@ -209,9 +209,9 @@ func (s *service) removeDay(ctx context.Context, in *removeDayInput) (*struct{},
 
 type countInput struct {
 	Path
-	Start   time.Time `query:"start" required:"true" example:"2026-02-13T17:30:00+08:00"`
-	End     time.Time `query:"end"`
-	Minutes int64     `query:"minutes" minimum:"0" maximum:"525600"`
+	Start   time.Time `query:"start" required:"true" doc:"From when" example:"2026-02-13T17:30:00+08:00"`
+	End     time.Time `query:"end" doc:"Until when; left out: nothing is counted between"`
+	Minutes int64     `query:"minutes" minimum:"0" maximum:"525600" doc:"Working minutes from start; left out: no deadline is worked out"`
 }
 
 // Count is what was asked.
@@ -291,7 +291,7 @@ type Import struct {
 }
 
 type importInput struct {
-	Year int `path:"year" minimum:"2015" maximum:"2043"`
+	Year int `path:"year" minimum:"2015" maximum:"2043" doc:"Of the notice"`
 	Body api.JSON[Import]
 }
 
