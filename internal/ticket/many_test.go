@@ -59,4 +59,3 @@ func TestManyDeadlines(t *testing.T) {
 		}
 	})
 }
-

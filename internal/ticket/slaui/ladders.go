@@ -386,4 +386,3 @@ func (p *pages) lookAhead(r *web.Request, v *previewView, department int64) erro
 	slices.SortStableFunc(v.Ahead, func(a, b aheadRow) int { return a.At.Compare(b.At) })
 	return nil
 }
-
