@@ -13,7 +13,7 @@ func (s *service) tagRoutes(a *api.API) {
 		Summary: "List the tags of tickets", Description: "The whole list that the company keeps, by name."}, s.listTags)
 	api.Handle(a, api.Op{ID: "create-ticket-tag", Method: "POST", Path: "/ticket-tags", Tag: tag, Perm: ticket.PermTags, Scope: write, Status: 201, Errors: []int{409},
 		Example: `{"name":"夜间","colour":"violet"}`,
-		Summary: "Add a tag to the list"}, s.createTag)
+		Summary: "Add a tag to the list", Description: "Only tags of the list can be put on tickets."}, s.createTag)
 	api.Handle(a, api.Op{ID: "update-ticket-tag", Method: "PATCH", Path: "/ticket-tags/{id}", Tag: tag, Perm: ticket.PermTags, Scope: write, Errors: []int{404, 409},
 		Example: `{"name":"夜间来电"}`,
 		Summary: "Change a tag", Description: "Members that are left out stay as they are."}, s.updateTag)
