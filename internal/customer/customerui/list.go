@@ -1,7 +1,6 @@
 package customerui
 
 import (
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,8 +9,8 @@ import (
 	"time"
 
 	"bihuan/internal/customer"
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
-	"bihuan/internal/i18n"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -164,6 +163,51 @@ func (st state) narrowed() bool {
 	return st.own || st.f.String("q") != "" || slices.ContainsFunc(quick, func(k string) bool { return st.f.String(k) != "" })
 }
 
+// cell is one column of a customer.
+type cell struct {
+	Code  string // tells how it is drawn; "" text
+	Label string // for screens without a heading
+	Text  string
+	At    time.Time
+	Right bool
+	Href  string
+}
+
+// drawn are the columns that have a look of their own.
+var drawn = []string{"name", "contact", "level", "grade", "stage", "tags", "owner", "open_tickets", "verify", "planned"}
+
+type listRow struct {
+	customer.Found
+	Cells []cell
+	Tick  bool // it can be chosen for what is done with many
+}
+
+// Key makes a row be drawn anew only when something shown in it has changed.
+func (r listRow) Key() any {
+	var b []byte
+	add := func(ss ...string) {
+		for _, s := range ss {
+			b = append(append(b, s...), 0)
+		}
+	}
+	num := func(ns ...int64) {
+		for _, n := range ns {
+			b = append(strconv.AppendInt(b, n, 36), 0)
+		}
+	}
+	p := r.Primary()
+	num(r.ID, p.ID, r.OpenTickets, r.TotalTickets, int64(db.Bool(r.Tick)))
+	add(r.Name, r.By, r.Number, string(r.Type), r.Source, p.Name, p.Gender, p.Phone, string(r.Level), r.Grade, string(r.Stage), r.OwnerName, r.DepartmentName)
+	for _, t := range r.Tags {
+		add(t.Colour, t.Name)
+	}
+	for _, c := range r.Cells {
+		add(c.Code, c.Label, c.Text, c.Href)
+		num(db.Micros(c.At), int64(db.Bool(c.Right)))
+	}
+	return string(b)
+}
+
 type tab struct {
 	Key, Name, Href string
 	Count           string
@@ -172,7 +216,7 @@ type tab struct {
 
 // listView is the page of all customers.
 type listView struct {
-	Rows     template.HTML // of the table; "" none
+	Rows     []listRow
 	Headings []customer.Column
 	Tabs     []tab
 	Lazy     string // address that answers the tabs with their counts; "" they have them
@@ -202,13 +246,13 @@ type listView struct {
 	Types, Levels, Stages, Sources, Industries, Tags, Owners, Departments, Sorts []ui.Option
 }
 
-var sampleRows = drawRows(i18n.ZhCN, []customer.Column{{Code: "name"}, {Code: "contact"}, {Code: "level"}, {Code: "grade"}, {Code: "stage"}, {Code: "tags"}, {Code: "owner"}, {Code: "open_tickets"},
-	{Code: "verify", Label: "x"}, {Code: "planned", Label: "x"}}, true, []customer.Found{sample}, []customer.Line{{Row: sample.Row}})
+var sampleRow = listRow{Tick: true, Found: sample, Cells: []cell{{Code: "name", Text: "x"}, {Code: "contact"}, {Code: "level"}, {Code: "grade"}, {Code: "stage"}, {Code: "tags"}, {Code: "owner"}, {Code: "open_tickets", Right: true},
+	{Code: "time", At: time.Unix(1.7e9, 0), Label: "x"}, {Code: "verify", At: time.Unix(1.7e9, 0), Label: "x"}, {Text: "x", Label: "x"}, {Text: "x", Href: "https://a.cn", Label: "x"}}}
 
 var listPage = ui.NewPage[listView](files, "list.html").Sample(
-	listView{Rows: sampleRows, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Together: []PageAction{{"/x", "external", "customer.nav", "", false}}, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
+	listView{Rows: []listRow{sampleRow}, Headings: []customer.Column{{Code: "name", Label: "x"}, {Code: "tickets", Label: "y", Right: true}}, CanNew: true, CanTag: true, CanEdit: true, CanMove: true, Together: []PageAction{{"/x", "external", "customer.nav", "", false}}, Twins: "3", Tags: []ui.Option{{Value: "1", Label: "x"}},
 		Pager: ui.Pager{Next: "/x"}, Tabs: []tab{{"all", "x", "/x", "9", true}, {"2", "y", "/y", "", false}}, Lazy: "/x", Count: "999+", Many: true, Says: []string{"a", "b"}, Own: "{}", ToAll: "/x", HasQuery: true},
-	listView{Rows: sampleRows, Searched: true, Named: "/x"},
+	listView{Rows: []listRow{sampleRow}, Searched: true, Named: "/x"},
 	listView{Searched: true, CanNew: true}, listView{Filtered: true}, listView{Problem: "x"})
 
 func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
@@ -328,7 +372,9 @@ func (p *pages) fill(r *web.Request, st state, v *listView) error {
 	if err != nil {
 		return err
 	}
-	v.Rows = drawRows(r.Lang, columns, v.CanTag || v.CanEdit, found, lines)
+	for i, x := range found {
+		v.Rows = append(v.Rows, listRow{x, cells(columns, &lines[i]), v.CanTag || v.CanEdit})
+	}
 	return nil
 }
 
@@ -337,6 +383,41 @@ func filterText(q customer.Query) string {
 		return s
 	}
 	return "{}"
+}
+
+func cells(columns []customer.Column, l *customer.Line) []cell {
+	out := make([]cell, len(columns))
+	for i, c := range columns {
+		x := cell{Label: c.Label, Right: c.Right}
+		switch v := c.Value(l).(type) {
+		case string:
+			x.Text = v
+		case int64:
+			x.Text = strconv.FormatInt(v, 10)
+		case float64:
+			x.Text = strconv.FormatFloat(v, 'f', -1, 64)
+		case time.Time:
+			x.Code, x.At = "time", v
+		}
+		switch {
+		case c.Custom():
+			if x.Text = c.Text(l); c.Link() && x.Text != "" {
+				x.Href = x.Text
+			}
+		case c.Link():
+			x.Href = x.Text
+		case slices.Contains(drawn, c.Code):
+			x.Code = c.Code
+			switch c.Code {
+			case "verify":
+				x.At = l.VerifyAt
+			case "planned":
+				x.At = l.PlannedAt
+			}
+		}
+		out[i] = x
+	}
+	return out
 }
 
 // counted is a count as it is shown: those that reach the limit say so.
