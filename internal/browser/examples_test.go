@@ -179,7 +179,7 @@ func ticketPages(t *testing.T, h *apptest.House) (out []string) {
 	must(err)
 	at("/tickets/%s/shared/%d", x.Number, draft)
 	must(h.Settle(ctx))
-	_, err = h.Tickets.FollowUp(ctx, by, x.ID, "电话告知周先生明天上午十点更换搓纸轮", journal.Record{At: h.DB.Clock().Now(), Method: "phone", Contact: "白晓峰", Reaction: "satisfied", Done: true}, nil)
+	_, err = h.Tickets.FollowUp(ctx, by, x.ID, "电话告知周先生明天上午十点更换搓纸轮", journal.Record{At: h.DB.Clock().Now(), Method: "phone", Contact: "白晓峰", Reaction: "满意", Done: true}, nil)
 	must(err)
 	for _, e := range idsOf(t, h, fmt.Sprintf(`SELECT MAX(id) FROM entries WHERE ticket_id = %d AND kind = 'follow_up' HAVING MAX(id) > 0`, x.ID)) {
 		at("/tickets/%s/entries/%d/correction", x.Number, e)

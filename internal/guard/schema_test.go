@@ -91,6 +91,9 @@ func schema(t *testing.T, d *db.DB) string {
 	}
 	var out []string
 	for _, l := range lines {
+		if strings.Contains(l, " customers_reach ") {
+			continue // of what SQLite's text index answers; on PostgreSQL that index has a table of its own
+		}
 		if !strings.HasPrefix(l, "search_") && !strings.HasPrefix(l, "goose_") && !strings.HasPrefix(l, "sqlite_") {
 			out = append(out, l)
 		}
@@ -145,7 +148,7 @@ func column(table, name, typ string, null bool, def string) string {
 	if !null {
 		l += " not null"
 	}
-	def = strings.TrimSuffix(strings.TrimSuffix(def, "::text"), "::bigint")
+	def = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(def, "::text"), "::bigint"), "::integer")
 	def = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(def, "("), ")"), "'")
 	if def != "" || strings.Contains(def, "''") {
 		l += " default " + def
@@ -244,7 +247,7 @@ func postgresSchema(t *testing.T, d *db.DB) []string {
 		SELECT i.indrelid::regclass::text, CASE WHEN c.oid IS NULL THEN x.relname ELSE '' END, i.indisunique::int,
 		       (SELECT string_agg(CASE WHEN i.indkey[k - 1] = 0 THEN '(expression)' ELSE trim('"' FROM pg_get_indexdef(i.indexrelid, k, false)) END
 		               || CASE WHEN i.indoption[k - 1] & 1 = 1 THEN ' desc' ELSE '' END, ', ' ORDER BY k)
-		        FROM generate_series(1, i.indnkeyatts) k),
+		        FROM generate_series(1, i.indnatts) k),
 		       (i.indpred IS NOT NULL)::int
 		FROM   pg_index i JOIN pg_class x ON x.oid = i.indexrelid LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'u'
 		WHERE  NOT i.indisprimary AND x.relnamespace = 'public'::regnamespace`) {

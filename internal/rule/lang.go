@@ -344,7 +344,11 @@ func (w *walker) walk(n ast.Node) {
 
 func clip(s string) string {
 	if r := []rune(s); len(r) > 30 {
-		return string(r[:30]) + "…"
+		s = string(r[:30])
+		if open := strings.LastIndexByte(s, '{'); open > strings.LastIndexByte(s, '}') {
+			s = s[:open] // no half of a name
+		}
+		return s + "…"
 	}
 	return s
 }

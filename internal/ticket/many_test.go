@@ -2,6 +2,7 @@ package ticket_test
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestManyDeadlines(t *testing.T) {
 			}
 			for i, id := range ids {
 				if _, err := a.Exec(ctx, `INSERT INTO tickets (id, number, title, type, urgency, priority, channel, customer_id, department_id, assignee_id, state, created_at, updated_at, activity_at)
-					SELECT $1, number || '-' || CAST($2 AS TEXT), title, type, urgency, priority, channel, customer_id, department_id, assignee_id, state, created_at, updated_at, activity_at FROM tickets WHERE id = $3`, id, i, first.ID); err != nil {
+					SELECT $1, number || $2, title, type, urgency, priority, channel, customer_id, department_id, assignee_id, state, created_at, updated_at, activity_at FROM tickets WHERE id = $3`, id, fmt.Sprintf("-%d", i), first.ID); err != nil {
 					return err
 				}
 			}

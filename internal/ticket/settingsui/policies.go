@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bihuan/internal/authz"
 	"bihuan/internal/calendar"
 	"bihuan/internal/fault"
 	"bihuan/internal/sla"
@@ -299,7 +300,7 @@ func (p *pages) policyView(r *web.Request, id int64, rest bool, f *web.Form) (v 
 	}
 	vs, err := sla.Versions(ctx, q, id)
 	for _, x := range vs {
-		v.Versions = append(v.Versions, versionRow{x.Version, x.By, x.At, x.Applied, p.policySays(r, x.When), promises(r, book, x.Policy), x.PauseWhenWaiting})
+		v.Versions = append(v.Versions, versionRow{x.Version, authz.SystemName(r.Lang, x.By), x.At, x.Applied, p.policySays(r, x.When), promises(r, book, x.Policy), x.PauseWhenWaiting})
 	}
 	return v, err
 }

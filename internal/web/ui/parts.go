@@ -419,7 +419,10 @@ func (p parts) many(f *web.Form, name, label, kind string, options []Option, opt
 	if kind == "checkbox" {
 		rest = strings.Replace(rest, " required", "", 1) // would mean: every one of them
 	}
-	for _, o := range options {
+	for i, o := range options {
+		if i == 1 {
+			rest = strings.Replace(rest, " autofocus", "", 1) // one of them is enough
+		}
 		b.WriteString(`<label><input type="` + kind + `" name="` + esc(name) + `" value="` + esc(o.Value) + `"` + rest)
 		if chosen[o.Value] {
 			b.WriteString(` checked`)
