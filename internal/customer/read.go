@@ -326,11 +326,15 @@ func NewTicket(ctx context.Context, tx *db.Tx, id int64, at time.Time) error {
 	return nil
 }
 
-// Touch notes business with a customer, by which lists are sorted. Who was
-// dormant wakes up.
+// near is how close two pieces of business are noted as one: lists are sorted by
+// the last one, and every index of them carries its time.
+const near = time.Minute
+
+// Touch notes business with a customer, by which lists are sorted, to the minute.
+// Who was dormant wakes up.
 func Touch(ctx context.Context, tx *db.Tx, id int64, at time.Time) error {
 	var stage string
-	err := tx.QueryRow(ctx, `UPDATE customers SET activity_at = $1 WHERE id = $2 AND activity_at < $3 RETURNING stage`, db.Micros(at), id, db.Micros(at)).Scan(&stage)
+	err := tx.QueryRow(ctx, `UPDATE customers SET activity_at = $1 WHERE id = $2 AND (activity_at < $3 OR stage = $4) RETURNING stage`, db.Micros(at), id, db.Micros(at.Add(-near)), Dormant).Scan(&stage)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
