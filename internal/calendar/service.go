@@ -313,13 +313,11 @@ func (s *Service) SetDays(ctx context.Context, actor authz.Actor, in Days) error
 		if err != nil {
 			return err
 		}
-		var names []string
 		for _, id := range in.Calendars {
 			c, ok := b.Get(id)
 			if !ok {
 				return fault.Invalidf("ui.form.invalid").Field("calendars", "calendar.need_calendar")
 			}
-			names = append(names, c.Name)
 			for d := from; d <= to; d++ {
 				if _, err := a.Exec(ctx, `
 					INSERT INTO calendar_days (calendar_id, day, name, spans) VALUES ($1, $2, $3, $4)

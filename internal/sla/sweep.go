@@ -150,11 +150,11 @@ func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) 
 	err = s.run.Do(ctx, authz.System(TimerName), "sla.fire", func(ctx context.Context, a *action.Action) error {
 		fired = 0
 		a.Nothing()
-		var ids, tickets []int64
+		var tickets []int64
 		rank := map[int64]int{}
 		for i, d := range due {
 			if !slices.Contains(tickets, d.TicketID) {
-				ids, tickets = append(ids, d.ID), append(tickets, d.TicketID)
+				tickets = append(tickets, d.TicketID)
 				rank[d.ID] = i
 			}
 		}

@@ -117,10 +117,7 @@ func (s *Server) aliyun(w http.ResponseWriter, r *http.Request) {
 		}
 		lines = append(lines, n+":"+v+"\n")
 	}
-	var q []string
-	for _, kv := range strings.Split(r.URL.RawQuery, "&") {
-		q = append(q, kv)
-	}
+	q := strings.Split(r.URL.RawQuery, "&")
 	slices.Sort(q)
 	canonical := r.Method + "\n" + r.URL.Path + "\n" + strings.Join(q, "&") + "\n" + strings.Join(lines, "") + "\n" + strings.Join(names, ";") + "\n" + sum(string(body))
 	date, err := time.Parse("2006-01-02T15:04:05Z", r.Header.Get("x-acs-date"))
