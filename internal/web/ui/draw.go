@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"html/template"
@@ -977,25 +978,15 @@ func compare(in []reflect.Value) (int, error) {
 	a, b := in[0], in[1]
 	switch {
 	case a.CanInt() && b.CanInt():
-		return order(a.Int(), b.Int()), nil
+		return cmp.Compare(a.Int(), b.Int()), nil
 	case a.CanUint() && b.CanUint():
-		return order(a.Uint(), b.Uint()), nil
+		return cmp.Compare(a.Uint(), b.Uint()), nil
 	case a.CanFloat() && b.CanFloat():
-		return order(a.Float(), b.Float()), nil
+		return cmp.Compare(a.Float(), b.Float()), nil
 	case a.Kind() == reflect.String && b.Kind() == reflect.String:
 		return strings.Compare(a.String(), b.String()), nil
 	}
 	return 0, errors.New("incomparable values")
-}
-
-func order[T int64 | uint64 | float64](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // sink writes a value the way its place in the page asks for.
@@ -1007,7 +998,7 @@ var sinks = map[string]sink{
 	"rcdataescaper":                       escaping(plain, library("<textarea>", "</textarea>")),
 	"attrescaper":                         escaping(plain, library(`<p title="`, `">`)),
 	"urlnormalizer|attrescaper":           escaping(address, library(`<a href="/`, `">`)),
-	"urlfilter|urlnormalizer|attrescaper": escaping(start, library(`<a href="`, `">`)),
+	"urlfilter|urlnormalizer|attrescaper": escaping(address, library(`<a href="`, `">`)),
 	"htmlnamefilter":                      attribute,
 	"urlescaper|attrescaper":              escaping(word, library(`<a href="/?`, `">`)),
 }
@@ -1146,11 +1137,9 @@ func plain(b *bytes.Buffer, s string) error {
 	return nil
 }
 
-// address writes a part of an address that needs no care.
+// address writes an address, or a part of one, that needs no care; one that may
+// name a scheme is odd.
 func address(b *bytes.Buffer, s string) error { return careless(b, s, "/?=&") }
-
-// start writes the beginning of an address; one that may name a scheme is odd.
-func start(b *bytes.Buffer, s string) error { return careless(b, s, "/?=&") }
 
 // word writes a part of a query.
 func word(b *bytes.Buffer, s string) error { return careless(b, s, "") }

@@ -341,9 +341,7 @@ func (p *Page[V]) Sources() []string { return p.sources }
 
 // drawer returns what draws the page in l: with its fixed words filled in.
 func (p *Page[V]) drawer(l i18n.Lang) *drawer {
-	d := &drawer{funcs: funcs(l)}
-	d.funcs["once"] = once(func() *drawer { return d })
-	d.set = p.parse(d.funcs)
+	d := p.parse(l)
 	for _, t := range d.set.Templates() {
 		if t.Tree != nil {
 			translate(t.Tree.Root, l)
@@ -353,15 +351,12 @@ func (p *Page[V]) drawer(l i18n.Lang) *drawer {
 }
 
 // Template returns a fresh copy of the parsed set, which has not been executed.
-func (p *Page[V]) Template(l i18n.Lang) *template.Template {
+func (p *Page[V]) Template(l i18n.Lang) *template.Template { return p.parse(l).set }
+
+func (p *Page[V]) parse(l i18n.Lang) *drawer {
 	d := &drawer{funcs: funcs(l)}
 	d.funcs["once"] = once(func() *drawer { return d })
-	d.set = p.parse(d.funcs)
-	return d.set
-}
-
-func (p *Page[V]) parse(words template.FuncMap) *template.Template {
-	set := template.New(p.body).Funcs(words)
+	set := template.New(p.body).Funcs(d.funcs)
 	for i, src := range p.sources {
 		t := set
 		if i > 0 {
@@ -371,7 +366,8 @@ func (p *Page[V]) parse(words template.FuncMap) *template.Template {
 			panic(fmt.Sprintf("ui: %s: %v", p.files[i], err))
 		}
 	}
-	return set
+	d.set = set
+	return d
 }
 
 // Compare draws each template of the page from the empty view and all samples,
