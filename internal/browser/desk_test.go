@@ -120,7 +120,7 @@ func TestKeyboardAlone(t *testing.T) {
 	p.write("已通知机房同事一起看。")
 	p.press(kb.Enter, chromedp.ModifierCtrl)
 	p.sees("已通知机房同事一起看。")
-	p.until(`document.querySelector('textarea.for-note').value === ''`)
+	p.until(`document.activeElement?.matches('textarea.for-note') && document.activeElement.value === ''`) // emptied, and the next word may be typed
 	rest()
 	p.press("q")
 	dialog(`[name=body]`)
@@ -139,7 +139,7 @@ func TestKeyboardAlone(t *testing.T) {
 	p.write("电话指导周敏重设网络参数，扫描三页正常，约定明天上午十点回访。")
 	p.press(kb.Enter, chromedp.ModifierCtrl)
 	p.sees("电话指导周敏重设网络参数")
-	p.until(`document.querySelector('textarea.for-followup').value === ''`)
+	p.until(`document.activeElement?.matches('textarea.for-followup') && document.activeElement.value === ''`)
 	rest()
 	p.press("c")
 	dialog(`[name=solution]`)

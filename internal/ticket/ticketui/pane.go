@@ -322,13 +322,16 @@ func (p *pages) head(v *pane) []load {
 			return err
 		},
 		func(r *web.Request) (err error) {
-			v.Side2.Children, err = p.Tickets.Children(r.Context(), t.ID)
+			if v.Side2.Children, err = p.Tickets.Children(r.Context(), t.ID); err != nil {
+				return err
+			}
 			for _, c := range v.Side2.Children {
 				v.SubAll++
 				if !c.State.Open() {
 					v.SubDone++
 				}
 			}
+			v.Side2.Together.Last, err = p.lastOf(r, t, v.Side2.Children)
 			return err
 		},
 		func(r *web.Request) error {

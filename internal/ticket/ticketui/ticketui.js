@@ -61,12 +61,12 @@ on('htmx:after:swap', e => {
   const t = $('#timeline');
   if (t && stick && !e.target.closest?.('.earlier') && doc.activeElement?.closest?.('.earlier') == null) t.scrollTop = t.scrollHeight;
 });
-on('ticket:written', () => setTimeout(() => { // what was sent is in sight, and the next word can be typed
+on('ticket:written', () => { // what was sent stands in the thread by now: it is in sight, and the next word can be typed
   stick = true;
   const t = $('#timeline'), r = $('.composer [data-write]:checked');
   if (t) t.scrollTop = t.scrollHeight;
   if (r && (!doc.activeElement || doc.activeElement == doc.body)) write(r);
-}, 50));
+});
 function entry() { // the entry an address leads to is in sight, and marked
   const n = location.hash.match(/^#e(\d+)$/)?.[1] || new URLSearchParams(location.search).get('entry'), at = n && doc.getElementById('e' + n);
   if (at) { at.scrollIntoView({ block: 'center' }); at.classList.add('meant'); }

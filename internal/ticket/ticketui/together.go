@@ -963,22 +963,28 @@ func (p *pages) togetherOf(r *web.Request, v *pane) error {
 		}
 		x.Part, x.PartOf = &main, p.Org.DepartmentName(ctx, main.DepartmentID)
 	}
-	if len(v.Side2.Children) > 0 {
-		var ids []int64
-		for _, c := range v.Side2.Children {
-			ids = append(ids, c.ID)
-		}
-		es, err := journal.Last(ctx, q, ids)
-		if err != nil {
-			return err
-		}
-		x.Last = map[int64]spoken{}
-		for n, e := range es {
-			l := lineFor(r.Lang, t, e, nil)
-			x.Last[n] = spoken{l.Author, headline(l.Text), e.CreatedAt}
-		}
-	}
 	return nil
+}
+
+// lastOf reads the newest entry of each part.
+func (p *pages) lastOf(r *web.Request, t ticket.Ticket, parts []ticket.Row) (map[int64]spoken, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	var ids []int64
+	for _, c := range parts {
+		ids = append(ids, c.ID)
+	}
+	es, err := journal.Last(r.Context(), p.Tickets.DB().Read(), ids)
+	if err != nil {
+		return nil, err
+	}
+	last := map[int64]spoken{}
+	for n, e := range es {
+		l := lineFor(r.Lang, t, e, nil)
+		last[n] = spoken{l.Author, headline(l.Text), e.CreatedAt}
+	}
+	return last, nil
 }
 
 // Last is the newest entry of part n; nil when there is none.
