@@ -42,7 +42,7 @@ var noon = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC) // a Sunday, 12:00 in S
 
 func aMoment() *moment {
 	h := func(n int) time.Time { return noon.Add(-time.Duration(n) * time.Hour) }
-	return &moment{now: noon, office: DefaultOffice(), message: "请尽快ＨＥＬＰ", departments: []int{3, 1}, categories: []int{7, 2},
+	return &moment{have: needCustomer | needMessage | needPlaces | needTags, now: noon, office: DefaultOffice(), message: "请尽快ＨＥＬＰ", departments: []int{3, 1}, categories: []int{7, 2},
 		t: ticket.Ticket{Title: "设备冒烟", Description: "开机后 E01 报错", Type: "complaint", Class: "problem", State: ticket.InProgress, Urgency: "urgent", Priority: "high", Channel: "email",
 			AssigneeID: 5, Round: 2, Escalation: 1, Rating: 2, OpenChildren: 1, CustomerAt: h(3), CreatedAt: h(48), ActivityAt: h(5), StateAt: h(10), DueAt: h(-2), CustomerLevel: "vip", CustomerName: "南粤医疗", Overdue: false, Tags: " 3 8 "},
 		e: event.Stored{ActorKind: authz.User, ActorID: 9}, fact: ticket.Fact{Clock: sla.Update, Changes: []event.Change{{Field: "urgency"}, {Field: "年产值"}}},
@@ -63,9 +63,18 @@ func holds(t testing.TB, text string, vs []Var) bool {
 		vars[u] = true
 	}
 	var vm machine
-	ok, err := vm.holds(&p, aMoment().build(vars))
+	env := aMoment().build(vars)
+	ok, err := vm.holds(&p, env)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
+	}
+	if slow, err := vm.run(&p, env); err != nil || slow != ok {
+		t.Errorf("%s: the interpreter says %v (%v), the program %v", text, slow, err, ok)
+	}
+	bare := aMoment() // nothing is loaded but the ticket: the same is said, or nothing yet
+	bare.have, bare.ofTicket, bare.ofCustomer = 0, nil, nil
+	if v, err := vm.ask(&p, bare.build(vars)); err != nil || v != undecided && v != verdictOf(ok) {
+		t.Errorf("%s: %v before anything is loaded, then %v (%v)", text, v, ok, err)
 	}
 	return ok
 }

@@ -41,12 +41,7 @@ var options = []expr.Option{
 	expr.AsBool(), expr.DisableAllBuiltins(), expr.MaxNodes(maxNodes),
 	expr.Function("has", func(p ...any) (any, error) {
 		text := folded(p[0].(string))
-		for _, w := range p[1:] {
-			if w := fold(w.(string)); w != "" && strings.Contains(text, w) {
-				return true, nil
-			}
-		}
-		return false, nil
+		return slices.ContainsFunc(p[1:], func(w any) bool { return text.has(newWord(w.(string))) }), nil
 	}, new(func(string, ...string) bool)),
 	expr.Function("isset", func(p ...any) (any, error) {
 		switch v := p[0].(type) {
@@ -82,26 +77,59 @@ var options = []expr.Option{
 // last: hundreds of rules look for words in one description.
 var folds struct {
 	sync.Mutex
-	ring [8]struct{ of, is string }
+	ring [8]struct {
+		of string
+		is *foldedText
+	}
 	next int
 }
 
-func folded(s string) string {
-	if len(s) < 64 {
-		return fold(s)
-	}
+// foldedText is a text in its comparable form, with the characters it has: most
+// words have one that is not in it, which is quicker to see than to search for.
+type foldedText struct {
+	text string
+	seen [64]uint64 // by the low bits of each character
+}
+
+// folded returns the comparable form of s.
+func folded(s string) *foldedText {
 	folds.Lock()
 	defer folds.Unlock()
-	for _, f := range folds.ring {
+	for i := range folds.ring {
 		// The same text, not an equal one: comparing would cost what folding does.
-		if len(f.of) == len(s) && unsafe.StringData(f.of) == unsafe.StringData(s) {
+		if f := &folds.ring[i]; f.is != nil && len(f.of) == len(s) && unsafe.StringData(f.of) == unsafe.StringData(s) {
 			return f.is
 		}
 	}
 	f := &folds.ring[folds.next]
 	folds.next = (folds.next + 1) % len(folds.ring)
-	f.of, f.is = s, fold(s)
+	f.of, f.is = s, &foldedText{text: fold(s)}
+	for _, r := range f.is.text {
+		f.is.seen[r>>6&63] |= 1 << (r & 63)
+	}
 	return f.is
+}
+
+// foldedWord is a word somebody looks for.
+type foldedWord struct {
+	text  string
+	runes []rune
+}
+
+func newWord(s string) foldedWord {
+	w := foldedWord{text: fold(s)}
+	w.runes = []rune(w.text)
+	return w
+}
+
+// has reports whether w is in f; nothing is in no text.
+func (f *foldedText) has(w foldedWord) bool {
+	for _, r := range w.runes {
+		if f.seen[r>>6&63]&(1<<(r&63)) == 0 {
+			return false
+		}
+	}
+	return w.text != "" && strings.Contains(f.text, w.text)
 }
 
 // fold makes two spellings the same: full width and capitals do not count.
@@ -146,6 +174,7 @@ type program struct {
 	code *vm.Program
 	uses []string // codes of variables
 	only []guard  // what must hold for the whole to hold; asked first
+	test test     // the same in the program's own code; nil: only the interpreter understands it
 }
 
 // guard is a condition on a code of the ticket that stands in the outermost "and".
@@ -219,6 +248,7 @@ func compile(text string, vs []Var, env expr.Option) (p program, err error) {
 	if p.code, err = expr.Compile(text, append([]expr.Option{env}, options...)...); err != nil {
 		return p, explained(text, err)
 	}
+	p.test = native(tree.Node, vs)
 	return p, nil
 }
 
@@ -381,19 +411,3 @@ type fieldRef struct {
 
 // machine evaluates programs one after the other.
 type machine struct{ vm vm.VM }
-
-// holds reports whether p is true of env.
-func (m *machine) holds(p *program, env map[string]any) (bool, error) {
-	for _, g := range p.only {
-		if v, ok := env[g.code].(string); ok && !slices.Contains(g.is, v) {
-			return false, nil
-		}
-	}
-	m.vm.MemoryBudget = memoryBudget
-	out, err := m.vm.Run(p.code, env)
-	if err != nil {
-		return false, err
-	}
-	b, _ := out.(bool)
-	return b, nil
-}

@@ -204,8 +204,12 @@ func (s *Service) wanted(e event.Stored) bool {
 		return true
 	}
 	yes := true
-	if m, err := s.moment(ctx, q, o, e, false); err == nil {
-		yes = m != nil && s.look(o, m)
+	if m, err := s.moment(ctx, q, o, e, false); err == nil && m == nil {
+		yes = false
+	} else if err == nil {
+		if says, err := s.look(ctx, q, o, m); err == nil {
+			yes = says
+		}
 	}
 	if yes {
 		s.pending[e.Subject.ID] = true
@@ -221,40 +225,50 @@ type judged struct {
 	vs []verdict
 }
 
-// verdict is whether the conditions of a rule hold.
-type verdict int8
-
-const (
-	undecided verdict = iota
-	met
-	unmet
-)
-
 // maxJudged is how many events are remembered between the look and the
 // transaction.
 const maxJudged = 8 * listenBatch
 
 // look asks all rules of an event, remembers what they say, and reports whether
 // anything is to be done.
-func (s *Service) look(o *snapshot, m *moment) bool {
-	yes := s.answers(o, m)
+func (s *Service) look(ctx context.Context, q db.Querier, o *snapshot, m *moment) (bool, error) {
 	rules := o.byKind[m.e.Kind]
 	j := judged{o: o, m: m, vs: make([]verdict, len(rules))}
 	var vm machine
-	for i, c := range rules {
-		switch ok, err := vm.holds(&c.prog, m.env); {
-		case err != nil:
-			yes = true // it is asked again, and switched off
-		case ok:
-			j.vs[i], yes = met, true
-		default:
-			j.vs[i] = unmet
-		}
+	if err := s.judge(ctx, q, o, &vm, m, rules, j.vs); err != nil {
+		return true, err
 	}
+	// A condition that ends in an error stays undecided: it is asked again, and the
+	// rule is switched off.
+	yes := s.answers(o, m) || slices.Contains(j.vs, met) || slices.Contains(j.vs, undecided)
 	if yes && len(s.judged) < maxJudged {
 		s.judged[m.e.ID] = j
 	}
-	return yes
+	return yes, nil
+}
+
+// judge asks those rules that are undecided. What they look at beside the ticket
+// is loaded only when one of them cannot say without it: first the words of the
+// message, then everything.
+func (s *Service) judge(ctx context.Context, q db.Querier, o *snapshot, vm *machine, m *moment, rules []*compiled, vs []verdict) error {
+	all := o.wants[m.e.Kind]
+	for _, next := range []wants{{need: all.need & needMessage}, all, {}} {
+		open := false
+		for i, c := range rules {
+			if vs[i] == undecided {
+				if v, err := vm.ask(&c.prog, m.env); err == nil {
+					vs[i], open = v, open || v == undecided
+				}
+			}
+		}
+		if !open {
+			return nil
+		}
+		if err := s.load(ctx, q, m, next); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recall returns what is known of an event in its transaction: the ticket as it
@@ -282,21 +296,22 @@ func (s *Service) recall(ctx context.Context, tx *db.Tx, o *snapshot, e event.St
 	return &again, slices.Clone(j.vs), nil
 }
 
-// differing are the variables that have another value in now than in was.
+// differing are the variables that have another value in now than in was, or are
+// not known any more.
 func differing(was, now map[string]any) map[string]bool {
 	out := map[string]bool{}
-	for code, v := range now {
+	for code, v := range was {
 		switch code {
 		case "last_days", "next_days": // functions of the day
 		case ticketFields, customerFields:
-			old, _ := was[code].(map[string]any)
+			is, _ := now[code].(map[string]any)
 			for own, x := range v.(map[string]any) {
-				if !alike(old[own], x) {
+				if !alike(x, is[own]) {
 					out[code+"."+own] = true
 				}
 			}
 		default:
-			if !alike(was[code], v) {
+			if !alike(v, now[code]) {
 				out[code] = true
 			}
 		}
@@ -319,7 +334,8 @@ func alike(a, b any) bool {
 	return a == b
 }
 
-// moment loads what rules look at; nil when the ticket is gone.
+// moment is a ticket and what has happened to it, before anything else that rules
+// look at is loaded; nil when the ticket is gone.
 func (s *Service) moment(ctx context.Context, q db.Querier, o *snapshot, e event.Stored, lock bool) (*moment, error) {
 	m := &moment{e: e, now: s.db().Clock().Now(), office: o.office}
 	if err := e.Decode(&m.fact); err != nil {
@@ -331,7 +347,9 @@ func (s *Service) moment(ctx context.Context, q db.Querier, o *snapshot, e event
 	} else if err != nil {
 		return nil, err
 	}
-	return m, s.load(ctx, q, m, o.wants[e.Kind])
+	m.vars = o.wants[e.Kind].vars
+	m.env = m.build(m.vars)
+	return m, nil
 }
 
 // chainMark begins the session of what a rule does: the rules that led to it.
@@ -380,13 +398,18 @@ func (s *Service) follow(ctx context.Context, tx *db.Tx, e event.Stored) error {
 			return err
 		}
 		if m.t.Version != was {
-			m.env = m.build(o.wants[e.Kind].vars)
+			m.env = m.build(m.vars)
 			vs = make([]verdict, len(vs))
 		}
 	}
 	var vm machine
 	rules := o.byKind[e.Kind]
 	for i, c := range rules {
+		if vs[i] == undecided {
+			if err := s.judge(ctx, tx, o, &vm, m, rules[i:], vs[i:]); err != nil {
+				return err
+			}
+		}
 		if vs[i] == undecided {
 			ok, err := vm.holds(&c.prog, m.env)
 			if err != nil {
@@ -395,12 +418,13 @@ func (s *Service) follow(ctx context.Context, tx *db.Tx, e event.Stored) error {
 				}
 				continue
 			}
-			if vs[i] = unmet; ok {
-				vs[i] = met
-			}
+			vs[i] = verdictOf(ok)
 		}
 		if vs[i] != met {
 			continue
+		}
+		if err := s.load(ctx, tx, m, c.want); err != nil { // the log says all that held
+			return err
 		}
 		env := m.env
 		fired, err := s.fire(ctx, tx, o, &vm, c, m, chainOf(e), e.Kind)
@@ -510,7 +534,7 @@ func (s *Service) fire(ctx context.Context, tx *db.Tx, o *snapshot, vm *machine,
 		return true, err
 	}
 	if d.dirty { // what the next rules look at
-		return true, s.reload(ctx, tx, m, o.wants[m.e.Kind], before, d.own)
+		m.changedFrom(before, d.own)
 	}
 	return true, nil
 }

@@ -322,7 +322,10 @@ type moment struct {
 	ofTicket, ofCustomer map[string]any // the company's own fields that were asked for, by code
 
 	departments, categories []int
-	env                     map[string]any
+
+	vars map[string]bool // what the rules that are asked read
+	have need            // what has been loaded of it; fields of the company's own: what the maps have
+	env  map[string]any
 }
 
 // wants is what the conditions of some rules read.
@@ -349,8 +352,8 @@ func (w *wants) add(o wants) {
 	}
 }
 
-// load fills m with what w asks for beside the ticket itself, with one query for
-// each kind of thing.
+// load fills m with what w asks for beside the ticket itself and m has not yet,
+// with one query for each kind of thing.
 func (s *Service) load(ctx context.Context, q db.Querier, m *moment, w wants) error {
 	err := s.db().Together(ctx,
 		func(ctx context.Context) error { return m.loadCustomer(ctx, q, w) },
@@ -361,49 +364,49 @@ func (s *Service) load(ctx context.Context, q db.Querier, m *moment, w wants) er
 	if err != nil {
 		return err
 	}
-	m.env = m.build(w.vars)
+	m.have |= w.need
+	if m.vars == nil {
+		m.vars = w.vars
+	}
+	m.env = m.build(m.vars)
 	return nil
 }
 
-// reload is load after an action has changed the ticket from old: what the action
-// cannot have touched is not read again. own says that it may have filled in
-// fields of the company's own.
-func (s *Service) reload(ctx context.Context, q db.Querier, m *moment, w wants, old ticket.Ticket, own bool) error {
+// changedFrom forgets what an action may have touched that has changed the ticket
+// from old: it is loaded again when a rule asks for it. own says that it may have
+// filled in fields of the company's own.
+func (m *moment) changedFrom(old ticket.Ticket, own bool) {
 	if old.State != m.t.State || old.CustomerID != m.t.CustomerID {
-		if err := m.loadCustomer(ctx, q, w); err != nil {
-			return err
-		}
+		m.have &^= needCustomer | needTags
+	}
+	if old.CustomerID != m.t.CustomerID {
+		m.ofCustomer = nil
 	}
 	if old.DepartmentID != m.t.DepartmentID || old.CategoryID != m.t.CategoryID {
-		if err := s.loadPlaces(ctx, q, m, w); err != nil {
-			return err
-		}
+		m.have &^= needPlaces
 	}
 	if own {
-		if err := s.loadOwn(ctx, q, m, w, field.Ticket); err != nil {
-			return err
-		}
+		m.ofTicket = nil
 	}
-	m.env = m.build(w.vars)
-	return nil
+	m.env = m.build(m.vars)
 }
 
 func (m *moment) loadCustomer(ctx context.Context, q db.Querier, w wants) (err error) {
-	if w.need&needCustomer != 0 {
+	if w.need&^m.have&(needCustomer|needTags) != 0 {
 		m.c, err = customer.TraitsOf(ctx, q, m.t.CustomerID, w.need&needTags != 0)
 	}
 	return err
 }
 
 func (m *moment) loadMessage(ctx context.Context, q db.Querier, w wants) (err error) {
-	if w.need&needMessage != 0 && m.fact.Entry > 0 && m.message == "" {
+	if w.need&^m.have&needMessage != 0 && m.fact.Entry > 0 && m.message == "" {
 		m.message, err = journal.Body(ctx, q, m.fact.Entry)
 	}
 	return err
 }
 
 func (s *Service) loadPlaces(ctx context.Context, q db.Querier, m *moment, w wants) error {
-	if w.need&needPlaces == 0 {
+	if w.need&^m.have&needPlaces == 0 {
 		return nil
 	}
 	m.departments, m.categories = []int{}, []int{}
@@ -432,17 +435,19 @@ func (s *Service) loadPlaces(ctx context.Context, q db.Querier, m *moment, w wan
 
 // loadOwn reads the company's own fields of obj that w asks for.
 func (s *Service) loadOwn(ctx context.Context, q db.Querier, m *moment, w wants, obj field.Object) error {
-	refs := w.own[obj]
+	record, have := m.t.ID, &m.ofTicket
+	if obj == field.Customer {
+		record, have = m.t.CustomerID, &m.ofCustomer
+	}
+	var refs []fieldRef
+	var ids []int64
+	for _, r := range w.own[obj] {
+		if _, ok := (*have)[r.code]; !ok {
+			refs, ids = append(refs, r), append(ids, r.id)
+		}
+	}
 	if len(refs) == 0 {
 		return nil
-	}
-	record := m.t.ID
-	if obj == field.Customer {
-		record = m.t.CustomerID
-	}
-	ids := make([]int64, len(refs))
-	for i, r := range refs {
-		ids[i] = r.id
 	}
 	values, err := s.cust.Fields().Values(ctx, q, obj, []int64{record}, ids)
 	if err != nil {
@@ -456,19 +461,15 @@ func (s *Service) loadOwn(ctx context.Context, q db.Querier, m *moment, w wants,
 			own[r.code] = zero(r.kind)
 		}
 	}
-	if obj == field.Customer {
-		m.ofCustomer = own
-	} else {
-		m.ofTicket = own
-	}
+	*have = with(*have, own)
 	return nil
 }
 
-// build makes the variables an expression reads.
+// build makes the variables an expression reads, as far as they are loaded.
 func (m *moment) build(vars map[string]bool) map[string]any {
 	env := make(map[string]any, len(vars)+8)
 	for _, b := range builtins {
-		if vars[b.code] {
+		if vars[b.code] && b.need&^m.have == 0 {
 			env[b.code] = b.get(m)
 		}
 	}
