@@ -219,7 +219,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	}
 	// FULL: with NORMAL a power cut may take back what was already answered.
 	common := "file:" + (&urlPath{path}).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"
-	writer := "&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)"
+	writer := "&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8000)"
 	if c.Bulk {
 		// Temporary files on disk: building an index over a million rows sorts them.
 		writer = "&_pragma=synchronous(NORMAL)&_pragma=temp_store(FILE)&_pragma=cache_size(-49152)&_pragma=wal_autocheckpoint(16000)"
@@ -236,7 +236,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	}
 	// No mmap: the engine maps the file anew after every commit, which costs what
 	// it saves, and its pages count as the process's memory.
-	r, err := sql.Open("sqlite", common+"&_pragma=temp_store(MEMORY)&_pragma=query_only(1)&_pragma=cache_size(-4000)")
+	r, err := sql.Open("sqlite", common+"&_pragma=temp_store(MEMORY)&_pragma=query_only(1)&_pragma=cache_size(-2000)")
 	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("db: open: %w", err)
