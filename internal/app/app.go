@@ -286,7 +286,7 @@ func (a *App) routes() {
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	calendarui.Routes(rt, a.calendarPages())
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
-	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org)
+	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org, a.outlook)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
 	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)

@@ -142,6 +142,7 @@ func (c *serveCmd) Run(e *env) error {
 	fmt.Fprintf(e.out, "\n  闭环客服 Bihuan %s\n\n  地址 Address    %s\n", Version, url)
 	if a.FirstPassword != "" {
 		fmt.Fprintf(e.out, "  账号 Sign-in    %s\n  密码 Password   %s\n\n  密码只显示这一次，首次登录后须修改。\n  The password is shown only once; it must be changed at the first sign-in.\n", a.FirstLogin, a.FirstPassword)
+		fmt.Fprint(e.out, "\n  服务时限         紧急工单按 7×24 小时，其余按工作日历（周一至周五 9:00–18:00，遵循法定节假日和调休）；在“设置 - 服务时限策略”中修改。\n  Deadlines       Urgent tickets around the clock, all others in working time (Mon-Fri 9-18, Chinese public holidays); see Settings.\n")
 	}
 	fmt.Fprintln(e.out)
 	log.Info("ready", "listen", l.Addr().String(), "engine", string(a.DB.Dialect()), "version", Version, "took", time.Since(began).Round(time.Millisecond).String())

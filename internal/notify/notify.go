@@ -95,6 +95,7 @@ type payload struct {
 	Args   []string `json:"args"`
 	Tell   []int64  `json:"tell"`
 	Urgent bool     `json:"urgent"`
+	Class  Class    `json:"class"` // how loud it wants to be itself
 }
 
 type stored struct {
@@ -166,7 +167,7 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 	}
 	wake := map[int64]bool{}
 	for _, x := range all {
-		class := x.l.class(x.p.Urgent)
+		class := x.l.class(x.p.Urgent, x.p.Class)
 		var ticket, chaseAt int64
 		if x.e.Subject.Type == "ticket" {
 			ticket = x.e.Subject.ID

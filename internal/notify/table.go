@@ -83,6 +83,7 @@ var Occasions = []Occasion{
 	{"ticket.clock_reminded", "time", "ladder", Normal, true, true},
 	{"ticket.clock_missed", "time", "ladder", Urgent, true, true},
 	{"ticket.clock_escalated", "time", "ladder", Insist, true, true},
+	{"ticket.clock_again", "time", "ladder", Normal, true, true},
 	{"ticket.clock_waited", "time", "assignee", Normal, false, false},
 	{"ticket.escalated", "time", "supervisor", Urgent, true, true},
 	{"ticket.deferred", "time", "assignee", Normal, false, false},
@@ -217,12 +218,18 @@ func (t Table) Lines() []Line {
 	return out
 }
 
-// class of a notice of that line about something urgent or not.
-func (l Line) class(urgent bool) Class {
-	if urgent && l.Class == Normal {
-		return Urgent
+// class of a notice of that line about something urgent or not, which itself may
+// want to be loud.
+func (l Line) class(urgent bool, loud Class) Class {
+	if urgent {
+		loud = louder(Urgent, loud)
 	}
-	return l.Class
+	return louder(l.Class, loud)
+}
+
+// louder is the louder of two classes; what is none counts as the quietest.
+func louder(a, b Class) Class {
+	return Classes[max(0, slices.Index(Classes, a), slices.Index(Classes, b))]
 }
 
 // wants reports whether a person with these choices gets the line by way; reach

@@ -707,10 +707,46 @@ func (c Clock) Ahead() (out []Ahead) {
 	return out
 }
 
-// Preview is a clock as it would run from start with a target under a ladder:
-// for the page that says what will happen when.
-func Preview(l Ladder, target time.Duration, start time.Time) Clock {
-	return Clock{Kind: l.Kind, State: Running, Policy: l.Policy, Target: target, StartedAt: start, SegmentAt: start, DueAt: start.Add(target), rungs: l.Steps, Ladder: l.ID}
+// Preview is the clock of kind k that a ticket of the policy would get at start:
+// in its calendar, under its ladder. ok is false when it is not measured.
+func Preview(ctx context.Context, q db.Querier, k Kind, p Policy, start time.Time) (c Clock, ok bool, err error) {
+	if p.Target(k) <= 0 {
+		return c, false, nil
+	}
+	l, err := LadderFor(ctx, q, k, p.Name)
+	if err != nil {
+		return c, false, err
+	}
+	hours, err := hoursOf(ctx, q, p.CalendarOf(k))
+	if err != nil {
+		return c, false, err
+	}
+	c = Clock{Kind: k, StartedAt: start, Ladder: l.ID, rungs: l.Steps}
+	c.promise(p.For(k), hours)
+	c.start(start)
+	return c, true, nil
+}
+
+// Foreseen is one time a clock would speak.
+type Foreseen struct {
+	Step  Step
+	Again int // which repetition; 0: the step itself
+	At    time.Time
+}
+
+// Foresee plays the clock on as if nothing happened to its ticket and nobody said
+// that he knows: every firing there would be, at most limit.
+func (c Clock) Foresee(limit int) (out []Foreseen) {
+	for c.State == Running && !c.NextAt.IsZero() && len(out) < limit {
+		at := c.NextAt
+		after, s, again := c.fire(at)
+		f := Foreseen{Step: s, At: at}
+		if again {
+			f.Again = after.Repeats
+		}
+		out, c = append(out, f), after
+	}
+	return out
 }
 
 // When says in l when the step comes: "at the deadline", "30 minutes before".

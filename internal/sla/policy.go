@@ -110,6 +110,27 @@ func Defaults() []Policy {
 
 var builtIn = Defaults()
 
+// inBusiness puts the defaults into the company's calendars: what is urgent runs
+// around the clock, everything else in working time. Hours that stand for days
+// (24 h: by tomorrow) run through whole working days, the two hours of taking a
+// ticket up in office hours. The three days a customer has are working days
+// whatever the ticket.
+func inBusiness(b *calendar.Book, ps []Policy) {
+	office := b.DefaultID()
+	days := office
+	for _, c := range b.All() {
+		if c.Active && c.Name == calendar.WholeDays().Name {
+			days = c.ID
+		}
+	}
+	for i, p := range ps {
+		ps[i].Calendars = map[Kind]int64{"": days, Acknowledge: office}
+		if slices.Equal(p.When["urgency"], []string{"urgent"}) {
+			ps[i].Calendars = map[Kind]int64{"": 0, Confirmation: days}
+		}
+	}
+}
+
 // Seed stores the default calendars and policies where there are none.
 func Seed(ctx context.Context, a *action.Action) error {
 	if err := calendar.Seed(ctx, a); err != nil {
@@ -119,7 +140,13 @@ func Seed(ctx context.Context, a *action.Action) error {
 	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM service_policies`).Scan(&n); err != nil || n > 0 {
 		return err
 	}
-	for _, p := range Defaults() {
+	b, err := calendar.Load(ctx, a)
+	if err != nil {
+		return err
+	}
+	ps := Defaults()
+	inBusiness(b, ps)
+	for _, p := range ps {
 		if _, err := Save(ctx, a, p, false); err != nil {
 			return err
 		}

@@ -109,6 +109,11 @@ func (s *Service) board(ctx context.Context, q db.Querier, hours int) (b Board, 
 func (s *Service) Reach(ctx context.Context, department, assignee int64, step sla.Step) (told sla.Told, err error) {
 	t := Ticket{DepartmentID: department, AssigneeID: assignee}
 	q := s.DB().Read()
+	if assignee == 0 { // as long as nobody has it, it is the supervisor's
+		if t.SupervisorID, err = s.supervisor(ctx, q, department); err != nil {
+			return told, err
+		}
+	}
 	for _, w := range step.Tell {
 		if w == sla.TheClient {
 			told.Client = true

@@ -23,6 +23,14 @@ const (
 
 var firedKinds = map[string]string{"warn": "ticket.clock_warned", "remind": "ticket.clock_reminded", "miss": "ticket.clock_missed", "escalate": "ticket.clock_escalated", "decide": "ticket.clock_waited"}
 
+// FiringEvent is the fact a firing is recorded as, which says how people are told.
+func FiringEvent(f sla.Foreseen) string {
+	if f.Again > 0 {
+		return EventReminded
+	}
+	return firedKinds[f.Step.Name]
+}
+
 // spoken is the fact of a firing, with the line of the journal that goes with it.
 type spoken struct {
 	t    Ticket

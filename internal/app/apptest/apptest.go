@@ -16,6 +16,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/app"
 	"bihuan/internal/authz"
+	"bihuan/internal/calendar"
 	"bihuan/internal/clock"
 	"bihuan/internal/crypt"
 	"bihuan/internal/db"
@@ -60,6 +61,7 @@ type Options struct {
 	Postgres string      // server to make a database on, as for dbtest
 	Clock    clock.Clock // nil: a fake that stands at dbtest.Start
 	Log      *slog.Logger
+	Business bool // deadlines in business time, as in a fresh install; else around the clock
 }
 
 // Open returns a fresh product, closed with the test.
@@ -84,7 +86,7 @@ func Open(t testing.TB, o Options) *House {
 	}
 	t.Cleanup(func() { a.Close() })
 	h := &House{App: a, Users: map[string]int64{}, Departments: map[string]int64{}, t: t}
-	h.populate(ctx)
+	h.populate(ctx, o.Business)
 	return h
 }
 
@@ -101,7 +103,7 @@ func Each(t *testing.T, o Options, f func(t *testing.T, h *House)) {
 	}
 }
 
-func (h *House) populate(ctx context.Context) {
+func (h *House) populate(ctx context.Context, business bool) {
 	h.t.Helper()
 	hash, err := crypt.HashPassword(ctx, Password)
 	if err != nil {
@@ -130,6 +132,14 @@ func (h *House) populate(ctx context.Context) {
 				in.RoleIDs[0] = ids[authz.RoleAgent] // nobody can be made without a role; it is taken away below
 			}
 			if h.Users[login], err = h.Org.AddUser(ctx, a, in, hash, false); err != nil {
+				return err
+			}
+		}
+		if !business {
+			if _, err := a.Exec(ctx, `UPDATE service_policies SET calendars = '{}'`); err != nil {
+				return err
+			}
+			if err := calendar.Touch(ctx, a); err != nil {
 				return err
 			}
 		}

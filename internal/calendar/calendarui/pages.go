@@ -39,6 +39,7 @@ type (
 	line struct{ Days, Hours string }
 
 	listView struct {
+		Setup   []Tab
 		Rows    []row
 		Year    int // whose holidays are missing; 0: none
 		Years   []yearRow
@@ -124,7 +125,7 @@ type (
 
 var (
 	sampleYear = yearRow{Year: 2027, Off: 30, Work: 6, Source: "x", By: "x", At: time.Unix(1, 0), Imported: true, Statutory: true}
-	listPage   = ui.NewPage[listView](files, "list.html").Sample(listView{
+	listPage   = ui.NewPage[listView](files, "list.html").Sample(listView{Setup: []Tab{{"/x", "x", true}},
 		Rows: []row{{ID: 0, Name: "7x24"}, {ID: 1, Name: "A", Lines: []line{{"x", "09:00-18:00"}}, Holidays: true, Default: true, Active: true, Own: 2}, {ID: 2, Name: "B"}},
 		Year: 2027, Years: []yearRow{sampleYear, {Year: 2026}}, Beyond: 3, Since: time.Unix(1, 0), Trial: &web.Form{},
 		Result: &result{Start: time.Unix(1, 0), Due: time.Unix(2, 0), HasDue: true, HasElapsed: true, Until: time.Unix(3, 0), Elapsed: time.Hour, Days: []dayLine{{time.Unix(1, 0), "holiday", "x", "09:00-12:00"}}, More: 2, Unknown: 2028}})
@@ -215,7 +216,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v := listView{Year: b.Missing(r.Now()), Years: yearRows(b), Since: b.Unknown(r.Now())}
+	v := listView{Setup: Setup(r, "/admin/calendars"), Year: b.Missing(r.Now()), Years: yearRows(b), Since: b.Unknown(r.Now())}
 	for _, c := range b.All() {
 		v.Rows = append(v.Rows, row{c.ID, c.Name, lines(r, c.Week), c.Holidays, c.Default, c.Active, len(c.Own)})
 		if c.Active {

@@ -10,6 +10,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/calendar"
+	"bihuan/internal/calendar/calendarui"
 	"bihuan/internal/fault"
 	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
@@ -19,6 +20,7 @@ import (
 
 type (
 	policiesView struct {
+		Setup []calendarui.Tab
 		Rows  []policyRow
 		Trial policyTrial
 	}
@@ -94,7 +96,7 @@ var samplePolicy = policyView{Form: &web.Form{}, ID: 1, Kinds: []kind{{"first_re
 	Versions: []versionRow{{2, "x", time.Unix(1, 0), true, []said{{"type", "x"}}, []promised{{"update", time.Hour, "x"}}, true}}}
 
 var (
-	policiesPage = ui.NewPage[policiesView](files, "policies.html").Sample(policiesView{
+	policiesPage = ui.NewPage[policiesView](files, "policies.html").Sample(policiesView{Setup: []calendarui.Tab{{Href: "/x", Label: "x", Current: true}},
 		Rows: []policyRow{{ID: 1, N: 1, Name: "A", Says: []said{{"type", "v"}}, Times: []promised{{"update", time.Hour, "x"}}, Off: true, First: true}, {ID: 2, N: 2, Name: "B", Last: true}, {ID: 3, N: 3, Name: "C", Rest: true}},
 		Trial: policyTrial{Form: &web.Form{}, Asked: true, Number: "T1", Name: "B", Tried: []triedPolicy{{Name: "A", Missed: "type"}, {Name: "B", Taken: true, Says: []said{{"type", "v"}}}, {Name: "C", Later: true}},
 			Dues: []dueRow{{"update", time.Hour, "x", time.Unix(1, 0), true}}, Clocks: []clockRow{{"update", "running", "A", "x", 1, 2, time.Unix(1, 0)}, {"update", "paused", "", "x", 0, 0, time.Time{}}}}},
@@ -182,7 +184,7 @@ func (p *pages) policies(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	var v policiesView
+	v := policiesView{Setup: calendarui.Setup(r, policiesHref)}
 	movable := 0
 	for _, x := range ps {
 		if !x.Rest {

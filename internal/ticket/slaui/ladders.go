@@ -5,11 +5,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"bihuan/internal/calendar/calendarui"
 	"bihuan/internal/sla"
-	"bihuan/internal/ticket"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
 )
@@ -19,6 +18,7 @@ const rehangTime = 10 * time.Minute
 
 type (
 	laddersView struct {
+		Setup []calendarui.Tab
 		Kinds []ladderRow
 	}
 	ladderRow struct {
@@ -55,43 +55,14 @@ type (
 		Name, Value, Label string
 		On                 bool
 	}
-
-	previewView struct {
-		Form        *web.Form
-		Types       []ui.Option
-		Urgencies   []ui.Option
-		Departments []ui.Option
-		Policy      string
-		Start       time.Time
-		Clocks      []previewClock
-		Ahead       []aheadRow
-	}
-	previewClock struct {
-		Kind   sla.Kind
-		Target time.Duration
-		Due    time.Time
-		Href   string
-	}
-	aheadRow struct {
-		At    time.Time
-		Kind  sla.Kind
-		Name  string // of the step: sla.step.<name>
-		When  string
-		Whom  string
-		Names string // who that is now
-		How   string
-	}
 )
 
 var (
 	aRung       = rung{N: "1", Label: "l", Whos: []tick{{"tell.1", "assignee", "l", true}}, Percent: "percent.1", Minutes: "minutes.1", Role: "role.1", User: "user.1", Class: "class.1", Every: "every.1", Times: "times.1", Desk: "desk.1"}
-	laddersPage = ui.NewPage[laddersView](files, "ladders.html").Sample(laddersView{Kinds: []ladderRow{
+	laddersPage = ui.NewPage[laddersView](files, "ladders.html").Sample(laddersView{Setup: []calendarui.Tab{{Href: "/x", Label: "x", Current: true}}, Kinds: []ladderRow{
 		{Kind: sla.Update, Href: "/x", Steps: []sayStep{{"w", "x", "h"}, {"w", "", ""}}}, {Kind: sla.Update, Policy: "p", Own: true, By: "b", CreatedAt: time.Unix(1, 0)}}})
 	ladderPage = ui.NewPage[ladderView](files, "ladder.html").Sample(ladderView{Kind: sla.Update, Form: &web.Form{}, Rungs: []rung{aRung}, Own: true, Policy: "p", Action: "/x", Before: "/x"},
 		ladderView{Kind: sla.Update, Form: &web.Form{}, Policies: []ui.Option{{Value: "p", Label: "p"}}})
-	previewPage = ui.NewPage[previewView](files, "preview.html").Sample(previewView{Form: &web.Form{}, Policy: "p", Start: time.Unix(1, 0),
-		Clocks: []previewClock{{sla.Update, time.Hour, time.Unix(1, 0), "/x"}}, Ahead: []aheadRow{{time.Unix(1, 0), sla.Update, "warn", "w", "x", "n", "h"}, {Name: "miss", Kind: sla.Update}}},
-		previewView{Form: &web.Form{}})
 )
 
 // names says the name of a role or a person.
@@ -126,7 +97,7 @@ func (p *pages) ladders(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	var v laddersView
+	v := laddersView{Setup: calendarui.Setup(r, "/admin/ladders")}
 	for _, l := range all {
 		row := ladderRow{Kind: l.Kind, Policy: l.Policy, Own: l.ID != 0, By: l.By, CreatedAt: l.CreatedAt, Href: address("/admin/ladders/"+string(l.Kind), "policy", l.Policy)}
 		for _, s := range l.Steps {
@@ -311,78 +282,4 @@ func (p *pages) rehang(w http.ResponseWriter, r *web.Request) error {
 	}
 	r.Flash(w, "green", "sla.ladder.rehung", total)
 	return r.SeeOther(w, "%s", address("/admin/ladders/"+string(k), "policy", r.Input().String("policy")))
-}
-
-// preview says what would happen when to a ticket that nobody touches.
-func (p *pages) preview(w http.ResponseWriter, r *web.Request) error {
-	f := r.Input()
-	for name, code := range map[string]string{"type": ticket.Types[0], "urgency": ticket.Urgencies[0], "start": r.Now().In(r.Location()).Format("2006-01-02T15:04")} {
-		if f.String(name) == "" {
-			f.Set(name, code)
-		}
-	}
-	v := previewView{Form: f}
-	for _, x := range ticket.Types {
-		v.Types = append(v.Types, ui.Option{Value: x, Label: r.T("ticket.type." + x)})
-	}
-	for _, x := range ticket.Urgencies {
-		v.Urgencies = append(v.Urgencies, ui.Option{Value: x, Label: r.T("ticket.urgency." + x)})
-	}
-	var err error
-	if v.Departments, err = p.departments(r, func(int64) bool { return true }); err != nil {
-		return err
-	}
-	if f.ID("department") == 0 && len(v.Departments) > 0 {
-		f.Set("department", v.Departments[min(1, len(v.Departments)-1)].Value)
-	}
-	v.Start = f.DateTime("start")
-	department := f.ID("department")
-	c := p.ladderChrome(r, sla.Update)
-	c.Title = r.T("sla.preview.title")
-	c.Crumbs[2].Label = c.Title
-	if err := f.Err(); err != nil {
-		return previewPage.Invalid(w, r, err, f, c, v)
-	}
-	if err := p.lookAhead(r, &v, department); err != nil {
-		return err
-	}
-	return previewPage.Render(w, r, c, v)
-}
-
-func (p *pages) lookAhead(r *web.Request, v *previewView, department int64) error {
-	ctx, q := r.Context(), p.tickets.DB().Read()
-	policy, err := sla.Choose(ctx, q, v.Form.String("type"), v.Form.String("urgency"))
-	if err != nil {
-		return err
-	}
-	v.Policy = policy.Name
-	names, err := p.names(r)
-	if err != nil {
-		return err
-	}
-	for _, k := range sla.Kinds {
-		target := policy.Target(k)
-		if target == 0 {
-			continue
-		}
-		l, err := sla.LadderFor(ctx, q, k, policy.Name)
-		if err != nil {
-			return err
-		}
-		clock := sla.Preview(l, target, v.Start)
-		v.Clocks = append(v.Clocks, previewClock{k, target, clock.DueAt, address("/admin/ladders/"+string(k), "policy", l.Policy)})
-		for _, a := range clock.Ahead() {
-			told, err := p.tickets.Reach(ctx, department, 0, a.Step)
-			if err != nil {
-				return err
-			}
-			var now []string
-			for _, u := range told.Users {
-				now = append(now, names("user", u))
-			}
-			v.Ahead = append(v.Ahead, aheadRow{a.At, k, a.Step.Name, a.Step.When(r.Lang), a.Step.Whom(r.Lang, names), strings.Join(now, r.T("ticket.list.comma")), a.Step.How(r.Lang)})
-		}
-	}
-	slices.SortStableFunc(v.Ahead, func(a, b aheadRow) int { return a.At.Compare(b.At) })
-	return nil
 }

@@ -4,6 +4,7 @@
 package slaui
 
 import (
+	"context"
 	"embed"
 	"net/url"
 	"strconv"
@@ -27,11 +28,12 @@ type pages struct {
 	clocks  *sla.Service
 	tickets *ticket.Service
 	org     *org.Service
+	outlook func(ctx context.Context) (Outlook, error)
 }
 
-// Routes of the board, the report and the ladders.
-func Routes(rt *web.Router, c *sla.Service, t *ticket.Service, o *org.Service) {
-	p := &pages{c, t, o}
+// Routes of the board, the report and the ladders; outlook may be nil.
+func Routes(rt *web.Router, c *sla.Service, t *ticket.Service, o *org.Service, outlook func(ctx context.Context) (Outlook, error)) {
+	p := &pages{c, t, o, outlook}
 	rt.Handle("GET  /sla/board", sla.PermReport, p.board)
 	rt.Handle("GET  /sla/attainment", sla.PermReport, p.attainment)
 	rt.Handle("GET  /sla/attainment/list", sla.PermReport, p.results)
