@@ -126,17 +126,24 @@ func TestLevelApproval(t *testing.T) {
 			t.Errorf("bulk: %+v", b.Counts)
 		}
 
+		levels, ok, err := h.Customers.LevelsOf(ctx, customer.LevelsOfBulk, b.ID)
+		must(err)
+		if !ok || levels.Total != 1 {
+			t.Fatalf("of the bulk change: %+v %v", levels, ok)
+		}
+		about := customer.LevelsSubject(levels.ID)
+
 		// Many at once, from the desk; what has changed meanwhile is left.
-		r, _, err = h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID))
+		r, _, err = h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, about)
 		must(err)
 		many := url.Values{"decision": {"refuse"}, "pick": {strconv.FormatInt(r.ID, 10) + "." + strconv.FormatInt(r.Version, 10)}}
 		h.Call("POST", "/approvals/decisions", many.Encode(), cookie)
-		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID)); !open {
+		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, about); !open {
 			t.Error("refused many without a word")
 		}
 		stale := url.Values{"decision": {"approve"}, "pick": {strconv.FormatInt(r.ID, 10) + ".99"}}
 		h.Call("POST", "/approvals/decisions", stale.Encode(), cookie)
-		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, customer.Subject(d.ID)); !open {
+		if _, open, _ := h.Approvals.Pending(ctx, h.DB.Read(), customer.KindLevel, about); !open {
 			t.Error("approved what nobody had seen")
 		}
 		many.Set("decision", "approve")

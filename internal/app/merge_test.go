@@ -491,7 +491,7 @@ func TestMergeHoldings(t *testing.T) {
 		known[x.Table+"."+x.Customer], known[x.Table+"."+x.Contact] = true, true
 	}
 	exempt := []string{"contacts.customer_id", "customer_blocks.customer_id", "customer_checks.customer_id",
-		"customer_bulk_lines.customer_id"} // what a job did to whom, at its time
+		"customer_bulk_lines.customer_id", "customer_level_wishes.customer_id"} // what a job did to whom, at its time
 	for _, name := range tables(t, h) {
 		rows, err := h.DB.Read().Query(t.Context(), `SELECT * FROM `+name+` WHERE 1 = 0`)
 		if err != nil {

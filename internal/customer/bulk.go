@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"bihuan/internal/action"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/cnid"
 	"bihuan/internal/crypt"
@@ -38,6 +39,11 @@ type ImportRow struct {
 	// TwinReason lets him in though somebody has his credit code or telephone
 	// number; that is a warning then.
 	TwinReason string
+	// ImportID is the import the row stands in: the levels of its rows that wait
+	// for approval are asked for together, by [Service.AskImportedLevels].
+	ImportID int64
+
+	wish Level // the level that waits; "" none
 }
 
 // Imported is what became of an ImportRow.
@@ -141,6 +147,12 @@ func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, row
 	if err != nil {
 		return nil, nil, err
 	}
+	waits := map[Level]bool{}
+	for _, l := range Levels {
+		if waits[l], err = s.levelNeedsApproval(ctx, q, actor, l); err != nil {
+			return nil, nil, err
+		}
+	}
 	sc := View(actor)
 	conflict := func(key string, k known) error { return fault.New(fault.Conflict, key, k.said(sc)) }
 	for i := range rows {
@@ -193,6 +205,18 @@ func (s *Service) plan(ctx context.Context, q db.Querier, actor authz.Actor, row
 				continue
 			default:
 				o.Warning = fault.Invalidf("customer.import.number_taken", n, k.said(sc))
+			}
+		}
+		if waits[in.Level] {
+			said := fault.Invalidf("customer.import.level_waits", i18n.Key("customer.level."+string(in.Level)))
+			if actor.Can(approval.PermUse) {
+				rows[i].wish = in.Level
+			} else {
+				said = fault.Invalidf("customer.import.level_kept", i18n.Key("customer.level."+string(in.Level)))
+			}
+			in.Level = Normal // until somebody has agreed
+			if o.Warning == nil {
+				o.Warning = said
 			}
 		}
 		if in.Number != "" {
@@ -324,6 +348,7 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 		values    = map[int64][]field.Value{}
 
 		contactValues = map[int64][]field.Value{}
+		wishes        = map[int64][]LevelWish{}
 	)
 	now := a.NowMicros()
 	by := int64(0)
@@ -405,6 +430,9 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 		for _, t := range in.TagIDs {
 			tags = append(tags, id, t)
 		}
+		if r.wish != "" {
+			wishes[r.ImportID] = append(wishes[r.ImportID], LevelWish{CustomerID: id, From: in.Level, To: r.wish, department: in.DepartmentID})
+		}
 		docs = append(docs, search.Doc{ID: id, Text: strings.Join(append(words, found...), "\n")})
 		out[i].ID, out[i].Number = id, in.Number
 		a.Record(event.Event{Kind: ImportedKind, Subject: Subject(id), Reason: in.DuplicateReason, Data: CreatedData{
@@ -438,6 +466,11 @@ func (s *Service) Import(ctx context.Context, a *action.Action, rows []ImportRow
 	}
 	if err := journal.AddMany(ctx, a.Tx, entries); err != nil {
 		return nil, err
+	}
+	for id, of := range wishes {
+		if err := s.wishLevels(ctx, a, LevelsOfImport, id, i18n.T(i18n.ZhCN, "customer.levels.imported"), of); err != nil {
+			return nil, err
+		}
 	}
 	return out, search.Customers.PutMany(ctx, a.Tx, docs)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"bihuan/internal/action"
+	"bihuan/internal/approval"
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
 	"bihuan/internal/event"
@@ -275,6 +276,14 @@ func (s *Service) checkBulk(ctx context.Context, a *action.Action, c BulkChange)
 		}
 		if c.Level != "" && !slices.Contains(Levels, c.Level) {
 			e.Field("level", "customer.level.unknown")
+		} else if c.Level != "" {
+			if waits, err := s.levelNeedsApproval(ctx, a, a.Actor, c.Level); err != nil {
+				return err
+			} else if waits {
+				if err := a.Actor.Check(approval.PermUse); err != nil {
+					return err
+				}
+			}
 		}
 	} else if len(c.AddTags)+len(c.RemoveTags) == 0 {
 		e.Field("tag", "customer.tag.choose")
@@ -336,6 +345,9 @@ func (s *Service) bulkStep(ctx context.Context, actor authz.Actor, b *Bulk, j *j
 		}
 		var finished int64
 		if end {
+			if err := s.fileLevels(ctx, a, LevelsOfBulk, now.ID); err != nil {
+				return err
+			}
 			now.State, finished, now.FinishedAt = "finished", a.NowMicros(), a.Now
 			a.Record(event.Event{Kind: BulkFinished, Subject: bulkSubject(now.ID), Data: BulkData{Args: []string{fmt.Sprint(now.Counts.Changed)}, Change: now.Change, Counts: now.Counts}})
 			if j != nil {
@@ -433,21 +445,21 @@ func (s *Service) bulkApply(ctx context.Context, a *action.Action, b *Bulk, ids 
 	if err != nil {
 		return nil, err
 	}
+	waits := false
+	if b.Change.Level != "" {
+		if waits, err = s.levelNeedsApproval(ctx, a, a.Actor, b.Change.Level); err != nil {
+			return nil, err
+		}
+	}
+	var wishes []LevelWish
 	for _, o := range ones {
 		var changes []Change
 		level, owner, asked := o.From, o.owner, false
 		if to := b.Change.Level; to != "" && to != o.From {
-			o.To, o.Reason = to, b.Change.Reason
-			asked, err = s.askLevel(ctx, a, o.LevelChange)
-			if e, ok := fault.As(err); ok && (e.Kind == fault.Conflict || e.Kind == fault.Invalid || e.Kind == fault.Forbidden) {
-				b.Counts.Failed++
-				lines = append(lines, BulkLine{CustomerID: o.CustomerID, Outcome: OutcomeFailed, Reason: e.Key})
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if !asked {
+			if asked = waits; asked {
+				wishes = append(wishes, LevelWish{CustomerID: o.CustomerID, From: o.From, To: to, department: o.DepartmentID})
+				a.Record(event.Event{Kind: LevelAsked, Subject: Subject(o.CustomerID), Reason: b.Change.Reason, Data: LevelData{o.From, to}})
+			} else {
 				level = to
 				if err := s.reschedule(ctx, a.Tx, o.CustomerID, to); err != nil {
 					return nil, err
@@ -478,7 +490,7 @@ func (s *Service) bulkApply(ctx context.Context, a *action.Action, b *Bulk, ids 
 		}
 		a.Record(event.Event{Kind: Changed, Subject: Subject(o.CustomerID), Reason: b.Change.Reason, Data: ChangedData{changes}})
 	}
-	return lines, nil
+	return lines, s.wishLevels(ctx, a, LevelsOfBulk, b.ID, b.Change.Reason, wishes)
 }
 
 func (s *Service) bulkLoad(ctx context.Context, a *action.Action, ids []int64, owner int64) (ones []bulkOne, names map[int64]string, err error) {
@@ -578,7 +590,16 @@ func (s *Service) endBulk(ctx context.Context, actor authz.Actor, id int64, stat
 				return err
 			}
 		}
-		if _, err := a.Exec(ctx, `UPDATE customer_bulks SET state = $1, finished_at = $2, updated_at = $3 WHERE id = $4`, state, a.NowMicros(), a.NowMicros(), id); err != nil {
+		if b.Counts.Asked > 0 { // nothing has been asked for yet
+			if err := s.dropLevels(ctx, a, LevelsOfBulk, id); err != nil {
+				return err
+			}
+			if _, err := a.Exec(ctx, `DELETE FROM customer_bulk_lines WHERE bulk_id = $1 AND outcome = $2`, id, OutcomeAsked); err != nil {
+				return fmt.Errorf("customer: end bulk change: %w", err)
+			}
+			b.Counts.Asked = 0
+		}
+		if _, err := a.Exec(ctx, `UPDATE customer_bulks SET state = $1, counts = $2, finished_at = $3, updated_at = $4 WHERE id = $5`, state, asJSON(b.Counts), a.NowMicros(), a.NowMicros(), id); err != nil {
 			return fmt.Errorf("customer: end bulk change: %w", err)
 		}
 		a.Record(event.Event{Kind: BulkCancelled, Subject: bulkSubject(id), Data: BulkData{Args: []string{fmt.Sprint(b.Counts.Changed)}, Change: b.Change, Counts: b.Counts}})

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"bihuan/internal/action"
+	"bihuan/internal/authz"
+	"bihuan/internal/db"
 	"bihuan/internal/event"
 	"bihuan/internal/fault"
 )
@@ -28,6 +30,12 @@ type LevelChange struct {
 // Conflict. When consent is given, [Service.SetLevel] changes the level.
 type LevelApproval interface {
 	AskLevel(ctx context.Context, a *action.Action, c LevelChange) (asked bool, err error)
+	// LevelNeeded reports whether a change to the level by the actor waits.
+	LevelNeeded(ctx context.Context, q db.Querier, actor authz.Actor, to Level) (bool, error)
+	// AskLevels files one request for all customers of a batch.
+	AskLevels(ctx context.Context, a *action.Action, b LevelBatch) (request int64, err error)
+	// MaySee refuses whoever is not concerned by the request.
+	MaySee(ctx context.Context, actor authz.Actor, request int64) error
 }
 
 // ApproveLevels makes l decide over changes of level; without it they are done

@@ -59,7 +59,7 @@ func (s *Service) CreateIn(ctx context.Context, a *action.Action, in Input) (Cus
 	}
 	wanted := in.Level
 	if wanted != Normal {
-		if needs, err := s.levelNeedsApproval(ctx, a, wanted); err != nil {
+		if needs, err := s.levelNeedsApproval(ctx, a, a.Actor, wanted); err != nil {
 			return Customer{}, err
 		} else if needs {
 			in.Level = Normal // until somebody has agreed

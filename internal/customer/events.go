@@ -8,8 +8,9 @@ const (
 	Created       = "customer.created"
 	ImportedKind  = "customer.imported" // Data as of Created
 	Changed       = "customer.changed"
-	LevelAsked    = "customer.level_asked" // waits for approval
-	LevelKept     = "customer.level_kept"  // approval was refused, withdrawn or never came
+	LevelAsked    = "customer.level_asked"    // waits for approval
+	LevelKept     = "customer.level_kept"     // approval was refused, withdrawn or never came
+	LevelsSettled = "customer.levels_settled" // of many, all of them
 	FieldRevealed = "customer.field_revealed"
 	TagsChanged   = "customer.tags_changed"
 	NeedAdded     = "customer.need_added"
@@ -33,7 +34,7 @@ const (
 )
 
 // Kinds lists the facts of this room.
-var Kinds = []string{Created, ImportedKind, Changed, LevelAsked, LevelKept, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, EntryFixed, TagCreated, TagEdited, TagDeleted, StageChanged, GradeKept, VerifiedKind, RelationMade, RelationEnded,
+var Kinds = []string{Created, ImportedKind, Changed, LevelAsked, LevelKept, LevelsSettled, FieldRevealed, TagsChanged, NeedAdded, FollowUpAdded, EntryFixed, TagCreated, TagEdited, TagDeleted, StageChanged, GradeKept, VerifiedKind, RelationMade, RelationEnded,
 	VerificationDue, VerificationOverdue}
 
 // Subject is the customer id as the subject of an event.

@@ -47,23 +47,27 @@ func (s *Service) AskApprovals(approvals *approval.Service) {
 }
 
 // levelNeedsApproval reports whether somebody has to agree before the actor may
-// give a new customer the level.
-func (s *Service) levelNeedsApproval(ctx context.Context, a *action.Action, to Level) (bool, error) {
-	if s.levels == nil || a.Actor.Kind != authz.User {
+// give a customer the level.
+func (s *Service) levelNeedsApproval(ctx context.Context, q db.Querier, actor authz.Actor, to Level) (bool, error) {
+	if s.levels == nil {
 		return false, nil
 	}
-	levels, err := s.ApprovedLevels(ctx, a)
+	return s.levels.LevelNeeded(ctx, q, actor, to)
+}
+
+// LevelNeeded implements LevelApproval. What the program does by itself, such as
+// taking in a table on the server, was decided by whoever had it done.
+func (l levelAsk) LevelNeeded(ctx context.Context, q db.Querier, actor authz.Actor, to Level) (bool, error) {
+	if actor.Kind != authz.User {
+		return false, nil
+	}
+	levels, err := l.s.ApprovedLevels(ctx, q)
 	return slices.Contains(levels, to), err
 }
 
-// AskLevel implements LevelApproval. What the program does by itself, such as
-// taking in a table, was decided by whoever had it done.
+// AskLevel implements LevelApproval.
 func (l levelAsk) AskLevel(ctx context.Context, a *action.Action, c LevelChange) (bool, error) {
-	if a.Actor.Kind != authz.User {
-		return false, nil
-	}
-	levels, err := l.s.ApprovedLevels(ctx, a)
-	if err != nil || !slices.Contains(levels, c.To) {
+	if needed, err := l.LevelNeeded(ctx, a, a.Actor, c.To); err != nil || !needed {
 		return false, err
 	}
 	name, _, err := l.name(ctx, a, c.CustomerID)
@@ -77,6 +81,61 @@ func (l levelAsk) AskLevel(ctx context.Context, a *action.Action, c LevelChange)
 	}
 	a.Record(event.Event{Kind: LevelAsked, Subject: Subject(c.CustomerID), Reason: c.Reason, Data: LevelData{c.From, c.To}})
 	return true, nil
+}
+
+// AskLevels implements LevelApproval: the head of the department all of them
+// belong to is asked, else that of whoever asks.
+func (l levelAsk) AskLevels(ctx context.Context, a *action.Action, b LevelBatch) (int64, error) {
+	counts, err := levelCounts(ctx, a, b.ID)
+	if err != nil {
+		return 0, err
+	}
+	r, err := l.approvals.Ask(ctx, a, approval.New{Kind: KindLevel, Subject: LevelsSubject(b.ID), Title: levelsTitle(b, counts), DepartmentID: max(b.department, 0), Reason: b.Reason})
+	return r.ID, err
+}
+
+// MaySee implements LevelApproval.
+func (l levelAsk) MaySee(ctx context.Context, actor authz.Actor, request int64) error {
+	_, err := l.approvals.Get(ctx, actor, request)
+	return err
+}
+
+// levelsShown is how many customers of a batch stand on the request itself.
+const levelsShown = 10
+
+func (l levelAsk) describeMany(ctx context.Context, q db.Querier, r approval.Request, lang i18n.Lang) (out []approval.Line, err error) {
+	b, ok, err := loadLevels(ctx, q, `id = $1`, r.Subject.ID)
+	if err != nil || !ok {
+		return nil, err
+	}
+	counts, err := levelCounts(ctx, q, b.ID)
+	if err != nil {
+		return nil, err
+	}
+	change := func(from, to Level) string {
+		return i18n.T(lang, "customer.level."+string(from)) + " → " + i18n.T(lang, "customer.level."+string(to))
+	}
+	for _, c := range counts {
+		out = append(out, approval.Line{Label: change(c.from, c.to), Value: i18n.T(lang, "customer.levels.customers", c.n)})
+	}
+	if b.State == "settled" && b.Agreed {
+		out = append(out, approval.Line{Label: i18n.T(lang, "customer.levels.outcome.changed"), Value: i18n.T(lang, "customer.levels.customers", b.Changed)})
+		if b.Skipped > 0 {
+			out = append(out, approval.Line{Label: i18n.T(lang, "customer.levels.outcome.meanwhile"), Value: i18n.T(lang, "customer.levels.customers", b.Skipped)})
+		}
+	}
+	wishes, err := levelWishes(ctx, q, b.ID, 0, levelsShown, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range wishes {
+		line := approval.Line{Label: w.Number, Value: w.Name + "  " + change(w.From, w.To)}
+		if !w.Gone {
+			line.Href = fmt.Sprintf("/customers/%d", w.CustomerID)
+		}
+		out = append(out, line)
+	}
+	return append(out, approval.Line{Label: i18n.T(lang, "customer.levels.list"), Value: i18n.T(lang, "customer.levels.all", b.Total), Href: b.Link()}), nil
 }
 
 // levelWish is what a request keeps: nothing of the customer himself.
@@ -110,6 +169,9 @@ func (l levelAsk) name(ctx context.Context, q db.Querier, id int64) (name string
 }
 
 func (l levelAsk) describe(ctx context.Context, q db.Querier, r approval.Request, lang i18n.Lang) ([]approval.Line, error) {
+	if r.Subject.Type == levelsSubject {
+		return l.describeMany(ctx, q, r, lang)
+	}
 	var w levelWish
 	if err := r.Decode(&w); err != nil {
 		return nil, err
@@ -129,6 +191,20 @@ func (l levelAsk) describe(ctx context.Context, q db.Querier, r approval.Request
 // decided changes the level when everybody has agreed, with who did in the
 // reason; else it says that the level stays.
 func (l levelAsk) decided(ctx context.Context, a *action.Action, r approval.Request) error {
+	agreed, note := r.State == approval.Approved, ""
+	if agreed {
+		var by []string
+		for _, d := range r.Decisions() {
+			by = append(by, d.ByName)
+		}
+		// Reasons are kept in the company's words, like those people write.
+		note = i18n.T(i18n.ZhCN, "customer.level.agreed", r.Reason, r.RequestedByName, strings.Join(by, "、"), r.Number())
+	} else if n := len(r.History); n > 0 {
+		note = r.History[n-1].Comment
+	}
+	if r.Subject.Type == levelsSubject {
+		return l.s.settleLevels(ctx, a, r.Subject.ID, agreed, note)
+	}
 	var w levelWish
 	if err := r.Decode(&w); err != nil {
 		return err
@@ -137,18 +213,9 @@ func (l levelAsk) decided(ctx context.Context, a *action.Action, r approval.Requ
 	if err != nil || gone {
 		return err
 	}
-	if r.State == approval.Approved {
-		var by []string
-		for _, d := range r.Decisions() {
-			by = append(by, d.ByName)
-		}
-		// Reasons are kept in the company's words, like those people write.
-		return l.s.SetLevel(ctx, a, r.Subject.ID, w.To, i18n.T(i18n.ZhCN, "customer.level.agreed", r.Reason, r.RequestedByName, strings.Join(by, "、"), r.Number()))
+	if agreed {
+		return l.s.SetLevel(ctx, a, r.Subject.ID, w.To, note)
 	}
-	reason := ""
-	if n := len(r.History); n > 0 {
-		reason = r.History[n-1].Comment
-	}
-	a.Record(event.Event{Kind: LevelKept, Subject: Subject(r.Subject.ID), Reason: reason, Data: LevelData(w)})
+	a.Record(event.Event{Kind: LevelKept, Subject: Subject(r.Subject.ID), Reason: note, Data: LevelData(w)})
 	return nil
 }

@@ -70,4 +70,5 @@ func (s *Service) Equip(people People, files *blob.Files, jobs *job.Queue) {
 	files.Authorize(exportType, s.mayDownload)
 	jobs.Add(job.Worker{Kind: exportJob, Handle: s.export})
 	jobs.Add(job.Worker{Kind: bulkJob, Handle: s.bulkWork})
+	jobs.Add(job.Worker{Kind: levelsJob, Handle: s.levelsWork})
 }

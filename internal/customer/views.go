@@ -378,6 +378,8 @@ func (s *Service) Counts(ctx context.Context, actor authz.Actor, fs []Filter) ([
 // and their segments unless somebody has changed them since.
 func removeListsOf(ctx context.Context, a *action.Action) error {
 	for _, q := range []string{`DELETE FROM customer_views WHERE owner_id IN (SELECT id FROM users WHERE demo = 1)`, `DELETE FROM customer_list_prefs WHERE user_id IN (SELECT id FROM users WHERE demo = 1)`,
+		`DELETE FROM customer_level_wishes WHERE batch_id IN (SELECT id FROM customer_level_batches WHERE created_by IN (SELECT id FROM users WHERE demo = 1))`,
+		`DELETE FROM customer_level_batches WHERE created_by IN (SELECT id FROM users WHERE demo = 1)`,
 		`DELETE FROM customer_bulk_lines WHERE bulk_id IN (SELECT id FROM customer_bulks WHERE created_by IN (SELECT id FROM users WHERE demo = 1))`,
 		`DELETE FROM customer_bulks WHERE created_by IN (SELECT id FROM users WHERE demo = 1)`,
 		`DELETE FROM customer_segments WHERE version = 1 AND created_by IN (SELECT id FROM users WHERE demo = 1)`} {

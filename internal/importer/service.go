@@ -470,3 +470,12 @@ func (l *Layout) remap(k Kind, mapping map[string]string) error {
 	}
 	return nil
 }
+
+// Levels returns the levels an import wanted to give that wait for approval, or
+// did; ok is false when there are none.
+func (s *Service) Levels(ctx context.Context, i Import) (customer.LevelBatch, bool, error) {
+	if i.Kind != Customers {
+		return customer.LevelBatch{}, false, nil
+	}
+	return s.customers.LevelsOf(ctx, customer.LevelsOfImport, i.ID)
+}

@@ -238,6 +238,9 @@ func advance(ctx context.Context, tx *db.Tx, i *Import, state State, line int, c
 
 // take writes one batch with how far the import is, in one transaction.
 func (s *Service) take(ctx context.Context, actor authz.Actor, i *Import, b *batch) error {
+	for n := range b.customers {
+		b.customers[n].ImportID = i.ID
+	}
 	for try := 1; ; try++ {
 		var c Counts
 		err := s.run.Do(ctx, actor, "importer.batch", func(ctx context.Context, a *action.Action) error {
@@ -297,6 +300,11 @@ func (s *Service) endIn(ctx context.Context, a *action.Action, i *Import, cause 
 		state, kind = Broken, Failed
 		if failure = reasonsOf(cause); failure == nil {
 			failure = []Reason{because("importer.failure")}
+		}
+	}
+	if i.Kind == Customers {
+		if err := s.customers.AskImportedLevels(ctx, a, i.ID, i.CreatedBy); err != nil {
+			return err
 		}
 	}
 	counts, err := text(i.Counts)

@@ -9,6 +9,7 @@ import (
 
 	"bihuan/internal/action"
 	"bihuan/internal/api"
+	"bihuan/internal/approval"
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
 	"bihuan/internal/org/orgapi"
@@ -25,6 +26,62 @@ func bulkRoutes(a *api.API, s *service) {
 		Summary: "Read a change of many customers", Description: "How far it is and what has come of it; only whoever asked for it may. `results` are a page of those who were not simply changed, by `cursor`. It is kept for 30 days."}, s.bulk)
 	api.Handle(a, api.Op{ID: "cancel-customer-bulk", Method: "POST", Path: "/customer-bulks/{id}/cancellation", Tag: tag, Perm: customer.PermView, Scope: write, Errors: []int{404, 409},
 		Summary: "Stop a change of many customers", Description: "What is done stays done. One that is over is a 409."}, s.cancelBulk)
+	api.Handle(a, api.Op{ID: "get-customer-level-changes", Method: "GET", Path: "/customer-level-changes/{id}", Tag: tag, Perm: approval.PermUse, Scope: read, Errors: []int{404},
+		Summary: "Read a change of level of many customers that waits for approval, or did", Description: "What a bulk change or an import wanted is asked for by one request: `id` is its `subject_id` where `subject_type` is `customer_levels`. " +
+			"For whoever sees the request. `customers` are a page of them, by `cursor`; persons' names are masked."}, s.levelChanges)
+}
+
+// LevelChanges is a change of level of many customers, asked for by one request.
+type LevelChanges struct {
+	ID         int64           `json:"id"`
+	Source     string          `json:"source" enum:"bulk,import"`
+	State      string          `json:"state" enum:"asked,settling,settled"`
+	Approval   int64           `json:"approval" doc:"Id of the request"`
+	Agreed     bool            `json:"agreed" doc:"Once settling or settled"`
+	Reason     string          `json:"reason"`
+	Total      int64           `json:"total"`
+	Changed    int64           `json:"changed"`
+	Skipped    int64           `json:"skipped" doc:"Those whose level was another one by then, or who were gone"`
+	CreatedAt  *time.Time      `json:"created_at"`
+	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+	Customers  []CustomerLevel `json:"customers"`
+	Next       string          `json:"next,omitempty" doc:"Cursor of the next page of customers; absent at the end"`
+}
+
+// CustomerLevel is a customer with his old and new level.
+type CustomerLevel struct {
+	Number   string `json:"number"`
+	Name     string `json:"name"`
+	OldLevel string `json:"old_level" enum:"normal,vip,strategic"`
+	NewLevel string `json:"new_level" enum:"normal,vip,strategic"`
+	Outcome  string `json:"outcome,omitempty" enum:"changed,meanwhile,kept" doc:"Absent while nobody has decided"`
+}
+
+type levelChangesOutput struct{ Body LevelChanges }
+
+func (s *service) levelChanges(ctx context.Context, in *struct {
+	ID int64 `path:"id" minimum:"1" example:"12"`
+	api.Page
+}) (*levelChangesOutput, error) {
+	b, err := s.customers.Levels(ctx, api.Actor(ctx), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	after, _ := strconv.ParseInt(in.Cursor, 10, 64)
+	wishes, err := s.customers.LevelWishes(ctx, api.Actor(ctx), in.ID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	v := LevelChanges{ID: b.ID, Source: b.Source, State: b.State, Approval: b.RequestID, Agreed: b.Agreed, Reason: b.Reason, Total: b.Total, Changed: b.Changed, Skipped: b.Skipped,
+		CreatedAt: api.At(ctx, b.CreatedAt), FinishedAt: api.At(ctx, b.FinishedAt), Customers: []CustomerLevel{}}
+	if len(wishes) > in.Limit {
+		wishes = wishes[:in.Limit]
+		v.Next = strconv.FormatInt(wishes[in.Limit-1].CustomerID, 10)
+	}
+	for _, w := range wishes {
+		v.Customers = append(v.Customers, CustomerLevel{w.Number, w.Name, string(w.From), string(w.To), w.Outcome})
+	}
+	return &levelChangesOutput{v}, nil
 }
 
 // BulkPath names a change of many customers.
@@ -39,7 +96,7 @@ type NewBulk struct {
 	Change    string          `json:"change" enum:"tag,untag,owner,level" doc:"What is changed"`
 	Tags      []string        `json:"tags,omitempty" doc:"Names from the managed list; of tag and untag"`
 	Owner     string          `json:"owner,omitempty" doc:"Login, or none for nobody; of owner" example:"kefu"`
-	Level     string          `json:"level,omitempty" enum:",normal,vip,strategic" doc:"Of level; where the company wants it, each waits for approval"`
+	Level     string          `json:"level,omitempty" enum:",normal,vip,strategic" doc:"Of level; where the company wants it, one request asks for all of them"`
 	Reason    string          `json:"reason,omitempty" doc:"Needed for owner and level"`
 }
 

@@ -40,6 +40,7 @@ type bulkView struct {
 	Lines []customer.BulkLine
 	More  string
 	Back  string
+	Asked *customer.LevelBatch // what waits for approval, or did
 }
 
 // Say is the reason of a line.
@@ -53,7 +54,7 @@ var (
 	newBulkPage = ui.NewPage[newBulkView](files, "newbulk.html").Sample(newBulkView{IDs: []int64{1, 2}, Count: "2", Kinds: []ui.Option{{Value: "tag", Label: "x"}, {Value: "owner", Label: "y"}}}, newBulkView{All: true, Says: []string{"x"}, Count: "999+"})
 	bulkPage    = ui.NewPage[bulkView](files, "bulk.html").Sample(bulkView{Bulk: sampleBulk("running"), Says: "x"}, bulkView{Bulk: sampleBulk("finished"), Says: "x", Back: "/x", More: "/x",
 		Lines: []customer.BulkLine{{CustomerID: 1, Number: "C1", Name: "x", Outcome: customer.OutcomeForbidden}, {CustomerID: 2, Outcome: customer.OutcomeHidden}, {CustomerID: 3, Outcome: customer.OutcomeAsked, Number: "C2", Name: "y"}, {CustomerID: 4, Outcome: customer.OutcomeFailed}}},
-		bulkView{Bulk: sampleBulk("failed")}, bulkView{Bulk: sampleBulk("cancelled")})
+		bulkView{Bulk: sampleBulk("failed"), Asked: &customer.LevelBatch{ID: 3, State: "asked"}}, bulkView{Bulk: sampleBulk("cancelled")})
 )
 
 func (p *pages) bulkForm(r *web.Request, f *web.Form) (v newBulkView, q customer.Query, err error) {
@@ -187,6 +188,13 @@ func (p *pages) bulk(w http.ResponseWriter, r *web.Request) error {
 		v.Says = r.T("customer.bulk.says.untag", names(customer.KindTag, id(c.RemoveTags[0])))
 	case "tag":
 		v.Says = r.T("customer.bulk.says.tag", names(customer.KindTag, id(c.AddTags[0])))
+	}
+	if b.Counts.Asked > 0 {
+		if x, ok, err := p.Customers.LevelsOf(r.Context(), customer.LevelsOfBulk, n); err != nil {
+			return err
+		} else if ok {
+			v.Asked = &x
+		}
 	}
 	if !b.Running() {
 		after := number(f.String("after"))

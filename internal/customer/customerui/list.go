@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bihuan/internal/approval"
 	"bihuan/internal/customer"
 	"bihuan/internal/db"
 	"bihuan/internal/fault"
@@ -41,6 +42,7 @@ func (p *pages) listRoutes(rt *web.Router) {
 	rt.Handle("POST /customer-bulks", customer.PermTag, p.startBulk)
 	rt.Handle("GET /customer-bulks/{id}", customer.PermView, p.bulk)
 	rt.Handle("POST /customer-bulks/{id}/cancellation", customer.PermView, p.cancelBulk)
+	rt.Handle("GET /customer-level-changes/{id}", approval.PermUse, p.levels)
 	rt.Handle("GET /customer-exports", customer.PermExport, p.exports)
 	rt.Handle("GET /customer-exports/new", customer.PermExport, p.newExport)
 	rt.Handle("POST /customer-exports", customer.PermExport, p.startExport)

@@ -61,6 +61,7 @@ type importView struct {
 	Problems    []importer.Line
 	More        int // problems not shown
 	Failure     string
+	Levels      *customer.LevelBatch // the levels that wait for approval, or did
 	CanMerge    bool // may go on with the suspected duplicates
 }
 
@@ -238,7 +239,11 @@ func (p *pages) view(r *web.Request, id int64) (v importView, err error) {
 	if i.State == importer.Draft || i.State == importer.Checked {
 		return v, p.preview(r, &v)
 	}
-	return v, nil
+	levels, ok, err := p.s.Levels(r.Context(), i)
+	if ok {
+		v.Levels = &levels
+	}
+	return v, err
 }
 
 func (p *pages) preview(r *web.Request, v *importView) error {

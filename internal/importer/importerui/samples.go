@@ -3,6 +3,7 @@ package importerui
 import (
 	"time"
 
+	"bihuan/internal/customer"
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
 	"bihuan/internal/web"
@@ -34,7 +35,7 @@ func sampleImports() []importView {
 			{Line: importer.Line{Line: 10}, Cells: []string{"x", ""}, Read: []string{"", ""}}}}
 	var out []importView
 	for _, s := range []importer.State{importer.Draft, importer.Checking, importer.Checked, importer.Running, importer.Done, importer.Broken, importer.Stopped} {
-		v := importView{Import: sampleImport(importer.Customers, s), Form: &web.Form{}, Lang: i18n.ZhCN, Problems: problems, More: 7}
+		v := importView{Import: sampleImport(importer.Customers, s), Form: &web.Form{}, Lang: i18n.ZhCN, Problems: problems, More: 7, Levels: &customer.LevelBatch{ID: 3, State: "asked", Total: 2}}
 		if s == importer.Draft || s == importer.Checked {
 			v.Preview, v.Sheets, v.Unknown = preview, []ui.Option{{Value: "1", Label: "1"}, {Value: "2", Label: "2"}}, "x"
 			v.Columns = []columnView{{"a", "c0", fields}, {"b", "c1", fields}}
