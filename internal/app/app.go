@@ -221,7 +221,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	}
 	sessions := web.NewSessions(d, organisation, web.SessionConfig{Clock: o.Clock})
 	organisation.Attach(sessions)
-	rt := web.New(web.Config{Clock: o.Clock, Log: o.Log, Auth: []web.Authenticator{sessions}, Metrics: metrics, Shell: shell, TrustedProxies: proxies, HSTS: cfg.HSTS})
+	rt := web.New(web.Config{Clock: o.Clock, Log: o.Log, Auth: []web.Authenticator{sessions}, Metrics: metrics, Shell: shell, TrustedProxies: proxies, HSTS: cfg.HSTS, Attend: d.Attend})
 	presence := web.NewPresence(broker, o.Clock, func(ctx context.Context, actor authz.Actor, id int64) (web.Audience, error) {
 		owners, dep, err := tickets.Audience(ctx, ticket.View(actor), id)
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
@@ -450,6 +450,7 @@ func (a *App) seed(ctx context.Context) error {
 
 // Background runs everything that goes on beside requests, until ctx ends.
 func (a *App) Background(ctx context.Context) {
+	ctx = db.Behind(ctx)
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context){
 		a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,

@@ -86,7 +86,8 @@ type DB struct {
 	writer  *sql.DB // SQLite only: one connection
 	wconn   *sql.Conn
 	wstmts  *prepared
-	queue   chan *request
+	queue   chan *request // of those somebody waits for
+	behind  chan *request // of those nobody waits for
 	alone   chan *alone
 	stop    chan struct{}
 	done    chan struct{}
@@ -94,6 +95,7 @@ type DB struct {
 
 	beforeCommit func(ctx context.Context, tx *Tx) error
 	held         held
+	front        front
 }
 
 // Tx is one transaction. Now is fixed for its whole length, so that all rows
@@ -186,6 +188,14 @@ func (d Dialect) ForUpdate() string {
 	return ""
 }
 
+// Bytes is the type of a BYTES column, for a CAST.
+func (d Dialect) Bytes() string {
+	if d == Postgres {
+		return "BYTEA"
+	}
+	return "BLOB"
+}
+
 // SkipLocked locks the rows nobody else has locked.
 func (d Dialect) SkipLocked() string {
 	if d == Postgres {
@@ -245,7 +255,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	r.SetMaxOpenConns(n)
 	r.SetMaxIdleConns(n)
 	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, path: path, pool: r, writer: w, wconn: conn,
-		queue: make(chan *request, 256), alone: make(chan *alone), stop: make(chan struct{}), done: make(chan struct{})}
+		queue: make(chan *request, 256), behind: make(chan *request, 64), alone: make(chan *alone), stop: make(chan struct{}), done: make(chan struct{})}
 	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
 	d.reads.db = d
 	d.wstmts = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return conn.PrepareContext(ctx, q) })
@@ -345,13 +355,18 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	if InWrite(ctx) {
 		return errors.New("db: Write inside Write would wait for itself")
 	}
+	d.GiveWay(ctx)
 	ctx = context.WithValue(context.WithoutCancel(ctx), inWrite{}, true)
 	if d.dialect == Postgres {
 		return d.writePostgres(ctx, fn)
 	}
 	req := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	queue := d.queue
+	if ctx.Value(isBehind{}) != nil {
+		req.behind, queue = true, d.behind
+	}
 	select {
-	case d.queue <- req:
+	case queue <- req:
 	case <-d.stop:
 		return fault.New(fault.Unavailable, "db.closing")
 	}
@@ -537,6 +552,8 @@ type request struct {
 	ctx  context.Context
 	fn   func(ctx context.Context, tx *Tx) error
 	done chan error
+
+	behind bool
 }
 
 // maxBatch bounds how many transactions share one sync, and so how long the
@@ -545,17 +562,41 @@ const maxBatch = 64
 
 // writeLoop is the only writer of SQLite. Transactions that wait together
 // share one commit and so one sync of the disk; each is answered only after it.
+// Those somebody waits for come first.
 func (d *DB) writeLoop() {
 	defer close(d.done)
-	for {
+	for passed := 0; ; passed++ { // passed counts batches since anybody behind had his turn
+		if passed < patience {
+			select {
+			case req := <-d.queue:
+				d.batch(req)
+				continue
+			default:
+			}
+		}
+		select {
+		case req := <-d.behind:
+			passed = 0
+			d.batch(req)
+			continue
+		case a := <-d.alone:
+			passed = 0
+			a.done <- a.do(a.ctx, d.wconn)
+			continue
+		default:
+		}
 		select {
 		case req := <-d.queue:
 			d.batch(req)
+		case req := <-d.behind:
+			passed = 0
+			d.batch(req)
 		case a := <-d.alone:
+			passed = 0
 			a.done <- a.do(a.ctx, d.wconn)
 		case <-d.stop:
 			for {
-				req := d.next()
+				req := d.next(true)
 				if req == nil {
 					return
 				}
@@ -565,14 +606,22 @@ func (d *DB) writeLoop() {
 	}
 }
 
-// next returns the request that has waited longest; nil: none waits.
-func (d *DB) next() *request {
+// next returns the request that has waited longest, of those behind only when
+// there is no other and the caller takes them; nil: none waits.
+func (d *DB) next(behind bool) *request {
 	select {
 	case req := <-d.queue:
 		return req
 	default:
-		return nil
 	}
+	if behind {
+		select {
+		case req := <-d.behind:
+			return req
+		default:
+		}
+	}
+	return nil
 }
 
 // batch runs first and what waits behind it, at most maxBatch, in one
@@ -580,7 +629,7 @@ func (d *DB) next() *request {
 func (d *DB) batch(first *request) {
 	ctx := context.Background()
 	exec := func(q string) error { _, err := d.wstmts.Exec(ctx, q); return err }
-	begun := false
+	begun, since, front := false, time.Now(), false
 	type waiting struct {
 		req   *request
 		after []func()
@@ -597,6 +646,7 @@ func (d *DB) batch(first *request) {
 		}
 	}
 	for n, req := 1, first; req != nil; n++ {
+		front = front || !req.behind
 		if !begun {
 			if err := exec("BEGIN IMMEDIATE"); err != nil {
 				// After a failed ROLLBACK the connection may still be in a transaction.
@@ -641,7 +691,7 @@ func (d *DB) batch(first *request) {
 			}
 		}
 		if req = nil; n < maxBatch {
-			req = d.next()
+			req = d.next(!front && time.Since(since) < together) // nobody in front waits for those behind
 		}
 	}
 	if !begun {

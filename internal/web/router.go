@@ -62,6 +62,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* headers are believed
 	TrustedOrigins []string       // foreign origins that may post, e.g. "https://www.example.cn"
 	HSTS           bool           // tell browsers to come back by TLS only
+	// Attend is told of each request somebody waits for, and calls back when it is
+	// answered; nil: nobody is told.
+	Attend func() (done func())
 }
 
 // Router sends requests to handlers and does for each of them what must not be
@@ -294,6 +297,8 @@ func (rt *Router) serve(w http.ResponseWriter, hr *http.Request, perm authz.Perm
 	r.opts = o
 	if o.stream {
 		r.w.plain = true
+	} else if !o.noActor && rt.cfg.Attend != nil {
+		defer rt.cfg.Attend()()
 	}
 	if !o.noCSRF {
 		if err := rt.csrf.Check(hr); err != nil {
