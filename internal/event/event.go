@@ -219,8 +219,12 @@ func (s Stored) sum(prev []byte) []byte {
 	return h.Sum(nil)
 }
 
-// sealBatch bounds the length of one sealing transaction.
-const sealBatch = 1000
+// sealBatch bounds the length of one sealing transaction; from sealTogether on
+// events are written with common statements.
+const (
+	sealBatch    = 1000
+	sealTogether = 8
+)
 
 // Seal gives every committed event without one its place in the chain, and
 // returns them, at most sealBatch. On SQLite it runs at the end of each batch of
@@ -242,15 +246,26 @@ func Seal(ctx context.Context, tx *db.Tx) ([]Stored, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("event: head of chain: %w", err)
 	}
+	values := make([]any, 0, 4*len(open))
 	for i := range open {
 		s := &open[i]
 		seq++
 		s.Seq, s.PrevHash = seq, prev
 		s.Hash = s.sum(prev)
-		if err := tx.Later(ctx, `UPDATE events SET seq = $1, prev_hash = $2, hash = $3 WHERE id = $4 AND seq IS NULL`, seq, prev, s.Hash, s.ID); err != nil {
-			return nil, fmt.Errorf("event: seal %d: %w", s.ID, err)
-		}
+		values = append(values, s.ID, seq, prev, s.Hash)
 		prev = s.Hash
+	}
+	if len(open) < sealTogether {
+		for ; len(values) > 0; values = values[4:] {
+			if err := tx.Later(ctx, `UPDATE events SET seq = $1, prev_hash = $2, hash = $3 WHERE id = $4 AND seq IS NULL`, values[1], values[2], values[3], values[0]); err != nil {
+				return nil, fmt.Errorf("event: seal %d: %w", values[0], err)
+			}
+		}
+		return open, nil
+	}
+	bytes := tx.Dialect().Bytes()
+	if err := tx.UpdateMany(ctx, `UPDATE events SET seq = v.column2, prev_hash = v.column3, hash = v.column4`, "events.id = v.column1 AND events.seq IS NULL", []string{"BIGINT", "BIGINT", bytes, bytes}, values); err != nil {
+		return nil, fmt.Errorf("event: seal %d: %w", len(open), err)
 	}
 	return open, nil
 }
