@@ -48,8 +48,9 @@ func Day(t time.Time) int64 {
 	return (t.Unix() + int64(off)) / 86400
 }
 
-// countBatch is how many clocks are counted in one transaction.
-const countBatch = 400
+// countBatch is how many clocks are counted in one transaction: on SQLite everybody
+// who writes waits for it.
+const countBatch = 100
 
 // Count adds up the promises that have ended since it was called last.
 func (s *Service) Count(ctx context.Context) error {

@@ -35,11 +35,14 @@ type Service struct {
 
 	sweeping sync.Mutex
 	failed   map[int64]failure // by clock
+	batch    int               // how many clocks fire in the next transaction
 	about    About
 }
 
 // New returns the service; see OnFire.
-func New(run *action.Runner) *Service { return &Service{run: run, failed: map[int64]failure{}} }
+func New(run *action.Runner) *Service {
+	return &Service{run: run, failed: map[int64]failure{}, batch: batchFirst}
+}
 
 // OnFire sets who is told of firings; before the first Sweep.
 func (s *Service) OnFire(h Handler) { s.handle = h }
@@ -52,66 +55,127 @@ func (s *Service) LockFirst(f func(ctx context.Context, a *action.Action, ticket
 }
 
 const (
-	// sweepBatch is how many clocks fire in one transaction: on SQLite everybody
-	// who writes waits for it.
-	sweepBatch = 32
-	// rest bounds how long a sweep with more to do leaves the store to others.
+	// How many clocks fire in one transaction: on SQLite everybody who writes waits
+	// for it, so that there are as many as fit into [holdMost].
+	batchFirst = 32
+	batchLeast = 8
+	batchMost  = 256
+	holdMost   = 10 * time.Millisecond
+	// lookAhead is how many are looked up at once.
+	lookAhead = 512
+	// rest bounds how long a sweep with more to do leaves the machine to others.
 	rest = 10 * time.Millisecond
 	// TimerName is the actor of firings in the audit trail.
 	TimerName = "sla timer"
 )
+
+// due is a clock whose next step is due.
+type due struct{ id, ticket int64 }
+
+// due returns at most limit clocks whose next step is due, in the order of their
+// times.
+func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]due, error) {
+	rows, err := s.run.DB().Read().Query(ctx, `SELECT id, ticket_id FROM clocks WHERE state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT `+strconv.Itoa(limit), db.Micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("sla: due: %w", err)
+	}
+	defer rows.Close()
+	var out []due
+	for rows.Next() {
+		var d due
+		if err := rows.Scan(&d.id, &d.ticket); err != nil {
+			return nil, fmt.Errorf("sla: due: %w", err)
+		}
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
 
 // Sweep fires every step that is due, in the order of their times, and reports
 // how many. It costs one index look-up when nothing is due. A clock that cannot
 // be fired holds up no other; it is tried again later and later.
 func (s *Service) Sweep(ctx context.Context) (fired int, err error) { return s.sweep(ctx, false) }
 
-// sweep is Sweep; a gentle one leaves between two transactions as much time to
-// others as it took for itself, so that pages stay quick while a hundred thousand
-// deadlines fire.
+// sweep is Sweep; a gentle one leaves between two transactions about half as much
+// time to others as it took for itself, so that pages stay quick while a hundred
+// thousand deadlines fire.
 func (s *Service) sweep(ctx context.Context, gentle bool) (fired int, err error) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	var errs []error
+	clk := s.run.DB().Clock()
 	for {
-		now := s.run.DB().Clock().Now()
-		limit := sweepBatch * (1 + (s.putOff(now)+sweepBatch-1)/sweepBatch) // few different statements
-		due, err := list(ctx, s.run.DB().Read(), "state = 'running' AND next_at > 0 AND next_at <= $1 ORDER BY next_at, id LIMIT "+strconv.Itoa(limit), db.Micros(now))
+		now := clk.Now()
+		limit := lookAhead * (1 + (s.putOff(now)+lookAhead-1)/lookAhead) // few different statements
+		all, err := s.due(ctx, now, limit)
 		if err != nil {
 			return fired, errors.Join(append(errs, err)...)
 		}
-		due = slices.DeleteFunc(due, func(c Clock) bool { return s.failed[c.ID].until.After(now) })
-		if len(due) == 0 {
+		all = slices.DeleteFunc(all, func(d due) bool { return s.failed[d.id].until.After(now) })
+		if len(all) == 0 {
 			return fired, errors.Join(errs...)
 		}
-		n, err := s.fire(ctx, due)
-		if err != nil {
-			n = 0
-			for _, c := range due {
-				m, err := s.fire(ctx, []Clock{c})
-				n += m
-				if err != nil {
-					f := s.failed[c.ID]
-					f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
-					s.failed[c.ID] = f
-					errs = append(errs, fmt.Errorf("sla: clock %d of ticket %d: %w", c.ID, c.TicketID, err))
-				} else {
-					delete(s.failed, c.ID)
+		some := 0
+		for len(all) > 0 {
+			if err := ctx.Err(); err != nil {
+				return fired, errors.Join(append(errs, err)...)
+			}
+			part := all[:min(len(all), s.batch)]
+			all = all[len(part):]
+			began := clk.Now()
+			n, err := s.fire(ctx, part)
+			if err != nil {
+				n = 0
+				for _, d := range part {
+					m, err := s.fire(ctx, []due{d})
+					n += m
+					if err != nil {
+						f := s.failed[d.id]
+						f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
+						s.failed[d.id] = f
+						errs = append(errs, fmt.Errorf("sla: clock %d of ticket %d: %w", d.id, d.ticket, err))
+					} else {
+						delete(s.failed, d.id)
+					}
+				}
+				some += len(part) // they were looked at
+			}
+			fired, some = fired+n, some+n
+			if len(errs) >= maxFailures {
+				return fired, errors.Join(errs...) // something is wrong with all of them
+			}
+			if gentle && len(all) > 0 {
+				select {
+				case <-ctx.Done():
+				case <-clk.After(min(clk.Now().Sub(began)/2, rest)):
 				}
 			}
 		}
-		fired += n
-		if n == 0 && err == nil || len(errs) >= maxFailures {
-			return fired, errors.Join(errs...) // another node was faster, or something is wrong with all of them
+		if some == 0 {
+			return fired, errors.Join(errs...) // another node was faster
 		}
-		if gentle && len(due) >= sweepBatch {
-			clk := s.run.DB().Clock()
-			select {
-			case <-ctx.Done():
-				return fired, errors.Join(append(errs, ctx.Err())...)
-			case <-clk.After(min(clk.Now().Sub(now), rest)):
-			}
-		}
+	}
+}
+
+// weight is about how many plain steps a step costs.
+func (s Step) weight() int {
+	switch {
+	case s.Name == "lapse": // a move of its own
+		return 16
+	case slices.Contains(s.Tell, TheClient):
+		return 4
+	}
+	return 1
+}
+
+// adapt makes the next batch one that holds the store as long as it may, after
+// one of n clocks that held it for took.
+func (s *Service) adapt(n int, took time.Duration) {
+	switch {
+	case took > holdMost:
+		s.batch = max(batchLeast, s.batch/2)
+	case n == s.batch && took < holdMost*2/5:
+		s.batch = min(batchMost, s.batch*2)
 	}
 }
 
@@ -146,16 +210,19 @@ func (s *Service) putOff(now time.Time) (n int) {
 // fire lets the next step of each clock speak, once: whoever else had the same
 // idea finds the clock further on, and the row of a firing is unique. Of several
 // clocks of one ticket the first is fired; a step may stop the others.
-func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) {
+func (s *Service) fire(ctx context.Context, all []due) (fired int, err error) {
 	err = s.run.Do(ctx, authz.System(TimerName), "sla.fire", func(ctx context.Context, a *action.Action) error {
 		fired = 0
 		a.Nothing()
-		var tickets []int64
-		rank := map[int64]int{}
-		for i, d := range due {
-			if !slices.Contains(tickets, d.TicketID) {
-				tickets = append(tickets, d.TicketID)
-				rank[d.ID] = i
+		defer func() { s.adapt(len(all), s.run.DB().Clock().Now().Sub(a.Now)) }()
+		tickets := make([]int64, 0, len(all))
+		books := make(map[int64]*book, len(all))
+		rank := make(map[int64]int, len(all))
+		for i, d := range all {
+			if books[d.ticket] == nil {
+				books[d.ticket] = &book{}
+				tickets = append(tickets, d.ticket)
+				rank[d.id] = i
 			}
 		}
 		if s.lock != nil {
@@ -172,19 +239,19 @@ func (s *Service) fire(ctx context.Context, due []Clock) (fired int, err error) 
 		}); err != nil {
 			return err
 		}
-		books := make(map[int64]*book, len(tickets))
-		for _, t := range tickets {
-			books[t] = &book{}
-			a.Keep(bookOf(t), books[t])
+		for t, b := range books {
+			a.Keep(bookOf(t), b)
 		}
 		var fs []*Fired
 		var changed []any
 		var after []Clock
+		weight := 0 // what is too much is left for the next transaction
 		for _, c := range open {
 			_, mine := rank[c.ID]
 			_, _, more := c.upcoming()
-			if mine && more && c.State == Running && !c.NextAt.IsZero() && !c.NextAt.After(a.Now) {
+			if mine && more && c.State == Running && !c.NextAt.IsZero() && !c.NextAt.After(a.Now) && weight < s.batch {
 				now, step, again := c.fire(a.Now)
+				weight += step.weight()
 				fs = append(fs, &Fired{Clock: c, Step: step, Again: again})
 				after = append(after, now)
 				changed = append(changed, c.ID, now.Step, now.Repeats, now.Fired, db.Micros(now.KnownAt), db.Micros(now.NextAt), db.Bool(now.Missed))

@@ -37,6 +37,9 @@ type spoken struct {
 	kind string
 	f    Fact
 	args []string
+
+	was     int64 // version
+	changed difference
 }
 
 // fired does what the steps of the clocks say, inside the transaction of the
@@ -79,6 +82,15 @@ func (s *Service) fired(ctx context.Context, a *action.Action, fs []*sla.Fired) 
 		if x.kind != "" {
 			said = append(said, x)
 		}
+	}
+	var rows []changed
+	for _, x := range said {
+		if len(x.changed.columns) > 0 {
+			rows = append(rows, changed{x.t.ID, x.was, x.changed})
+		}
+	}
+	if err := saveRows(ctx, a, rows); err != nil {
+		return err
 	}
 	var lines []journal.Entry
 	var moves []journal.Moved
@@ -149,14 +161,17 @@ func (s *Service) firedOne(ctx context.Context, a *action.Action, old Ticket, fi
 		}
 		// Nothing but the clock may have changed: then whoever has the ticket open
 		// need not hear that it is another one.
-		if err := s.saveRow(ctx, a, old, &t, false); err != nil {
+		if x.changed, err = differ(ctx, a, old, &t); err != nil {
 			return x, err
+		}
+		if len(x.changed.columns) > 0 {
+			t.Version++
 		}
 	}
 	f := fact(old, t)
 	f.From, f.Tell, f.Clock, f.Step, f.Class = "", fi.Told.Users, c.Kind, step.Name, step.Class
 	f.Urgent = f.Urgent || step.Class != sla.Normal
-	return spoken{t, kind, f, args}, nil
+	return spoken{t, kind, f, args, old.Version, x.changed}, nil
 }
 
 // whom returns who is meant by w for t, as the organisation is now; nobody when

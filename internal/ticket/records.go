@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -388,6 +389,30 @@ func (s *Service) Watchers(ctx context.Context, id int64) ([]int64, error) {
 	return s.WatchersIn(ctx, s.DB().Read(), id)
 }
 
+// WatchersOf returns who follows each of the tickets.
+func (s *Service) WatchersOf(ctx context.Context, ids []int64) (map[int64][]int64, error) {
+	out := map[int64][]int64{}
+	err := db.EachIn(ids, func(in string, args []any) error {
+		rows, err := s.DB().Read().Query(ctx, `SELECT ticket_id, user_id FROM ticket_watchers WHERE ticket_id IN (`+in+`) ORDER BY ticket_id, user_id`, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id, user int64
+			if err := rows.Scan(&id, &user); err != nil {
+				return err
+			}
+			out[id] = append(out[id], user)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ticket: watchers: %w", err)
+	}
+	return out, nil
+}
+
 // WatchersIn is Watchers inside a transaction.
 func (s *Service) WatchersIn(ctx context.Context, q db.Querier, id int64) ([]int64, error) {
 	rows, err := q.Query(ctx, `SELECT user_id FROM ticket_watchers WHERE ticket_id = $1 ORDER BY user_id`, id)
@@ -654,9 +679,10 @@ func lockAll(ctx context.Context, a *action.Action, ids []int64) error {
 	if a.Dialect() != db.Postgres {
 		return nil
 	}
-	var args db.Args
-	_, err := idsOf(ctx, a, `SELECT t.id FROM tickets t WHERE t.id IN (`+args.AddInts(ids)+`) ORDER BY t.id`+lockOf(a), args.Values...)
-	return err
+	return db.EachIn(slices.Sorted(slices.Values(ids)), func(in string, args []any) error {
+		_, err := idsOf(ctx, a, `SELECT t.id FROM tickets t WHERE t.id IN (`+in+`) ORDER BY t.id`+lockOf(a), args...)
+		return err
+	})
 }
 
 // Archive closes what has been completed for longer than the reopen window and

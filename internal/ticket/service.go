@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -250,28 +251,88 @@ func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Tic
 // saveRow writes what differs between old and t into its row, and refreshes the
 // nearest deadline; when nothing differs it does so only if it must.
 func (s *Service) saveRow(ctx context.Context, a *action.Action, old Ticket, t *Ticket, must bool) error {
-	if err := due(ctx, a, t); err != nil {
+	d, err := differ(ctx, a, old, t)
+	if err != nil || len(d.columns) == 0 && !must {
 		return err
+	}
+	return d.save(ctx, a, old, t)
+}
+
+// difference is what a move has changed of a ticket.
+type difference struct {
+	columns []string
+	values  []any
+}
+
+// differ refreshes the nearest deadline of t and says what is to be written of it.
+func differ(ctx context.Context, a *action.Action, old Ticket, t *Ticket) (d difference, err error) {
+	if err := due(ctx, a, t); err != nil {
+		return d, err
 	}
 	t.UpdatedAt = a.Now
 	if t.State != old.State {
 		t.StateAt = a.Now
 	}
-	var args db.Args
-	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
 	for _, col := range mutable {
 		if now := col.value(t); now != col.value(&old) {
-			set, must = set+", "+col.name+" = "+args.Add(now), true
+			d.columns, d.values = append(d.columns, col.name), append(d.values, now)
 		}
 	}
-	if !must {
-		return nil
+	return d, nil
+}
+
+func (d difference) save(ctx context.Context, a *action.Action, old Ticket, t *Ticket) error {
+	var args db.Args
+	set := "version = version + 1, updated_at = " + args.Add(a.NowMicros())
+	for i, c := range d.columns {
+		set += ", " + c + " = " + args.Add(d.values[i])
 	}
 	// Whoever saves has made the row or loaded it with its lock: it is as it was.
 	if err := a.Later(ctx, "UPDATE tickets SET "+set+" WHERE id = "+args.Add(t.ID)+" AND version = "+args.Add(old.Version), args.Values...); err != nil {
 		return fmt.Errorf("ticket: save %d: %w", t.ID, err)
 	}
 	t.Version = old.Version + 1
+	return nil
+}
+
+// changed is a ticket that was changed beside many others.
+type changed struct {
+	id, version int64 // as it was
+	difference
+}
+
+// saveRows writes what was changed of many tickets, all of which are locked: a
+// statement for those of which the same was changed.
+func saveRows(ctx context.Context, a *action.Action, all []changed) error {
+	alike := map[string][]changed{}
+	var order []string
+	for _, x := range all {
+		k := strings.Join(x.columns, ",")
+		if alike[k] == nil {
+			order = append(order, k)
+		}
+		alike[k] = append(alike[k], x)
+	}
+	for _, k := range order {
+		xs := alike[k]
+		set := "version = tickets.version + 1, updated_at = v.column3"
+		types := []string{"BIGINT", "BIGINT", "BIGINT"}
+		for i, c := range xs[0].columns {
+			set += ", " + c + " = v.column" + strconv.Itoa(i+4)
+			if _, text := xs[0].values[i].(string); text {
+				types = append(types, "TEXT")
+			} else {
+				types = append(types, "BIGINT")
+			}
+		}
+		values := make([]any, 0, len(xs)*len(types))
+		for _, x := range xs {
+			values = append(append(values, x.id, x.version, a.NowMicros()), x.values...)
+		}
+		if err := a.UpdateMany(ctx, `UPDATE tickets SET `+set, "tickets.id = v.column1 AND tickets.version = v.column2", types, values); err != nil {
+			return fmt.Errorf("ticket: save %d: %w", len(xs), err)
+		}
+	}
 	return nil
 }
 
