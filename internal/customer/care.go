@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -319,7 +320,7 @@ func (s *Service) CareFacts() event.Listener {
 		switch {
 		case e.Subject.Type == subjectType && slices.Contains([]string{Created, Changed, NeedAdded}, e.Kind):
 			return e.Subject.ID, false
-		case e.Subject.Type == "ticket":
+		case e.Subject.Type == "ticket" && bytes.Contains(e.Data, []byte(`"completed"`)):
 			var d struct {
 				Customer int64  `json:"customer"`
 				From     string `json:"from"`

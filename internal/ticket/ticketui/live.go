@@ -21,6 +21,19 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 			return
 		}
 		relatives, imported := map[int64]bool{}, false
+		var ids []int64
+		for _, e := range evs {
+			if e.Subject.Type == "ticket" && e.Kind != "ticket.imported" {
+				ids = append(ids, e.Subject.ID)
+			}
+		}
+		slices.Sort(ids)
+		watching, err := tickets.WatchersOf(ctx, slices.Compact(ids))
+		if err != nil {
+			slog.Warn("ticketui: live", "err", err)
+		}
+		// A thousand deadlines of one moment say of a queue one thing: look again.
+		queues := map[int64][]int64{} // department: who is concerned beside it
 		for _, e := range evs {
 			if e.Subject.Type != "ticket" {
 				continue
@@ -34,24 +47,15 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 				slog.Warn("ticketui: live", "event", e.ID, "err", err)
 				continue
 			}
-			watchers, err := tickets.Watchers(ctx, e.Subject.ID)
-			if err != nil {
-				slog.Warn("ticketui: live", "event", e.ID, "err", err)
-			}
 			// All of them need the right to see tickets: who watched may have lost it.
-			concerned := slices.Concat([]int64{f.Assignee, f.Was, f.CreatedBy, f.Supervisor}, watchers, f.Tell)
+			concerned := slices.Concat([]int64{f.Assignee, f.Was, f.CreatedBy, f.Supervisor}, watching[e.Subject.ID], f.Tell)
 			if e.ActorKind == authz.User {
 				concerned = append(concerned, e.ActorID) // his other tabs
 			}
-			to := web.Audience{Perm: ticket.PermView, Owners: concerned, Department: f.Department}
-			desk := web.Audience{Perm: ticket.PermSupervise, Owners: to.Owners, Department: f.Department}
-			broker.Publish(web.Message{Topic: "ticket", ID: e.Subject.ID, To: to})
-			broker.Publish(web.Message{Topic: "queue", To: to})
-			broker.Publish(web.Message{Topic: "desk", To: desk})
+			broker.Publish(web.Message{Topic: "ticket", ID: e.Subject.ID, To: web.Audience{Perm: ticket.PermView, Owners: concerned, Department: f.Department}})
+			queues[f.Department] = append(queues[f.Department], concerned...)
 			if f.WasDepartment != 0 { // it has left that queue
-				to.Department, desk.Department = f.WasDepartment, f.WasDepartment
-				broker.Publish(web.Message{Topic: "queue", To: to})
-				broker.Publish(web.Message{Topic: "desk", To: desk})
+				queues[f.WasDepartment] = append(queues[f.WasDepartment], concerned...)
 			}
 			if f.Parent != 0 {
 				relatives[f.Parent] = true
@@ -65,6 +69,13 @@ func Live(tickets *ticket.Service, broker *web.Broker) event.Tail {
 					relatives[c.ID] = true
 				}
 			}
+		}
+		for department, concerned := range queues {
+			slices.Sort(concerned)
+			to := web.Audience{Perm: ticket.PermView, Owners: slices.Compact(concerned), Department: department}
+			broker.Publish(web.Message{Topic: "queue", To: to})
+			to.Perm = ticket.PermSupervise
+			broker.Publish(web.Message{Topic: "desk", To: to})
 		}
 		if imported {
 			broker.Publish(web.Message{Topic: "queue", To: web.Audience{Staff: true}})
