@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"bihuan/internal/db"
-	"bihuan/internal/event"
 	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 	"bihuan/internal/job"
@@ -372,7 +371,7 @@ func (s *Service) message(t Table, g *group, who []*person) outbound.Message {
 	m.Name, m.To = strings.Join(names, "、"), strings.Join(to, ",")
 	seen := map[string]bool{}
 	for _, p := range g.pieces {
-		i := outbound.Item{Lang: string(l), Number: p.args.Number, Kind: p.kind, Title: p.args.Title, Text: event.Say(l, p.kind, p.args.Args), Short: i18n.T(l, "notify.event."+occasion(p.kind).Kind), Path: fmt.Sprintf("/notifications/%d", p.notice), Urgent: p.class != Normal}
+		i := outbound.Item{Lang: string(l), Number: p.args.Number, Kind: p.kind, Title: heading(l, p.kind, p.args.Title, p.args.Many), Text: sentence(l, p.kind, p.args.Args, p.args.Many), Short: i18n.T(l, "notify.event."+occasion(p.kind).Kind), Path: fmt.Sprintf("/notifications/%d", p.notice), Urgent: p.class != Normal}
 		if base != "" {
 			i.Link = base + i.Path
 			if len(who) > 1 { // each has a notice of his own; the page is the same

@@ -44,12 +44,20 @@ type Notice struct {
 	Link      string // the page it is about
 	Title     string
 	Args      []string
+	Many      int // it stands for so many; 0: for itself
 	CreatedAt time.Time
 	Read      bool
 }
 
 // Sentence says the notice in l.
-func (n Notice) Sentence(l i18n.Lang) string { return event.Say(l, n.Kind, n.Args) }
+func (n Notice) Sentence(l i18n.Lang) string { return sentence(l, n.Kind, n.Args, n.Many) }
+
+func sentence(l i18n.Lang, kind string, args []string, many int) string {
+	if many > 0 {
+		return i18n.T(l, "notify.many.about")
+	}
+	return event.Say(l, kind, args)
+}
 
 // Service keeps notices.
 type Service struct {
@@ -62,8 +70,9 @@ type Service struct {
 	url    string
 	out    Outside
 
-	mu   sync.Mutex
-	busy map[int64]bool // channels at work -> whether to look again
+	mu     sync.Mutex
+	busy   map[int64]bool // channels at work -> whether to look again
+	crowds map[crowdKey]crowd
 }
 
 // Rooms are those notices lean on.
@@ -77,7 +86,7 @@ type Rooms struct {
 
 // New returns the service and registers its jobs.
 func New(run *action.Runner, r Rooms) *Service {
-	s := &Service{run: run, d: run.DB(), broker: r.Broker, org: r.Org, keys: r.Keys, jobs: r.Jobs, url: strings.TrimSuffix(r.PublicURL, "/"), out: Outside{Net: outbound.New()}, busy: map[int64]bool{}}
+	s := &Service{run: run, d: run.DB(), broker: r.Broker, org: r.Org, keys: r.Keys, jobs: r.Jobs, url: strings.TrimSuffix(r.PublicURL, "/"), out: Outside{Net: outbound.New()}, busy: map[int64]bool{}, crowds: map[crowdKey]crowd{}}
 	if s.jobs != nil {
 		s.jobs.Add(job.Worker{Kind: deliverJob, Handle: s.work})
 	}
@@ -103,6 +112,7 @@ type stored struct {
 	Title  string   `json:"title"`
 	Link   string   `json:"link,omitempty"`
 	Args   []string `json:"args,omitempty"`
+	Many   int      `json:"many,omitempty"` // it stands for so many
 
 	read bool
 }
@@ -136,6 +146,7 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 		p    payload
 		args string
 		l    Line
+		c    Class
 	}
 	var all []telling
 	var users []int64
@@ -154,10 +165,15 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 		if err != nil {
 			return fmt.Errorf("notify: %w", err)
 		}
-		x.args = string(args)
+		x.args, x.c = string(args), x.l.class(x.p.Urgent, x.p.Class)
 		x.p.Tell = slices.DeleteFunc(x.p.Tell, func(u int64) bool { return e.ActorKind == authz.User && e.ActorID == u })
 		all = append(all, x)
 		users = append(users, x.p.Tell...)
+	}
+	// Who has left meanwhile, or was sample staff, is told nothing.
+	active, err := present(ctx, tx, users)
+	if err != nil {
+		return err
 	}
 	who := map[int64]*person{}
 	if len(cs) > 0 {
@@ -166,51 +182,73 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 		}
 	}
 	wake := map[int64]bool{}
+	// tell makes a notice and plans the ways it goes; wait holds these back.
+	tell := func(x telling, user int64, ticket int64, args string, wait time.Duration) (id int64, err error) {
+		err = tx.QueryRow(ctx, insertNotice+" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "+onceNotice+" RETURNING id",
+			user, x.e.Kind, db.Bool(x.c != Normal), string(x.c), chaseAt(tx, t, cs, x.c), ticket, x.e.Seq, args, tx.NowMicros()).Scan(&id)
+		if isNone(err) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("notify: %s to %d: %w", x.e.Kind, user, err)
+		}
+		p := who[user]
+		if p == nil {
+			return id, nil
+		}
+		now, err := s.plan(ctx, tx, cs, t, x.l, x.c, p, id, wait)
+		if err != nil {
+			return 0, err
+		}
+		for _, c := range now {
+			wake[c] = true
+		}
+		return id, nil
+	}
+	crowds := s.crowded(tx, cs)
+	first := map[crowdKey]telling{} // of those that are gathered
+	var told []int64
+	var rows []any
 	for _, x := range all {
-		class := x.l.class(x.p.Urgent, x.p.Class)
-		var ticket, chaseAt int64
+		var ticket int64
 		if x.e.Subject.Type == "ticket" {
 			ticket = x.e.Subject.ID
 		}
-		if len(cs) > 0 && class != Normal && t.ChaseAfter > 0 {
-			chaseAt = db.Micros(tx.Now.Add(time.Duration(t.ChaseAfter) * time.Minute))
-		}
 		for _, user := range x.p.Tell {
-			// Who has left meanwhile, or was sample staff, is told nothing.
-			const insert = `
-				INSERT INTO notifications (user_id, kind, urgent, class, chase_at, ticket_id, event_seq, args, created_at)
-				SELECT u.id, CAST($1 AS TEXT), CAST($2 AS SMALLINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS TEXT), CAST($8 AS BIGINT) FROM users u WHERE u.id = $9 AND u.active = 1
-				ON CONFLICT (event_seq, user_id, kind) DO NOTHING`
-			args := []any{x.e.Kind, db.Bool(class != Normal), string(class), chaseAt, ticket, x.e.Seq, x.args, tx.NowMicros(), user}
-			p := who[user]
-			if p == nil {
-				if _, err := tx.Exec(ctx, insert, args...); err != nil {
-					return fmt.Errorf("notify: %s to %d: %w", x.e.Kind, user, err)
+			if !active[user] {
+				continue
+			}
+			told = append(told, user)
+			k := crowdKey{user, x.e.Kind, x.c}
+			if _, alone := crowds.add(k); !alone {
+				if _, ok := first[k]; !ok {
+					first[k] = x
 				}
 				continue
 			}
-			var id int64
-			err := tx.QueryRow(ctx, insert+` RETURNING id`, args...).Scan(&id)
-			if isNone(err) {
+			if who[user] != nil {
+				if _, err := tell(x, user, ticket, x.args, 0); err != nil {
+					return err
+				}
 				continue
 			}
-			if err != nil {
-				return fmt.Errorf("notify: %s to %d: %w", x.e.Kind, user, err)
-			}
-			now, err := s.plan(ctx, tx, cs, t, x.l, class, p, id)
-			if err != nil {
-				return err
-			}
-			for _, c := range now {
-				wake[c] = true
-			}
+			rows = append(rows, user, x.e.Kind, db.Bool(x.c != Normal), string(x.c), chaseAt(tx, t, cs, x.c), ticket, x.e.Seq, x.args, tx.NowMicros())
 		}
-		if told := x.p.Tell; s.broker != nil && len(told) > 0 {
-			id := x.e.Subject.ID
-			tx.AfterCommit(func() {
-				s.broker.Publish(web.Message{Topic: "notification", ID: id, To: web.Audience{Users: told}})
-			})
+	}
+	if err := tx.InsertMany(ctx, insertNotice, onceNotice, 9, rows); err != nil {
+		return fmt.Errorf("notify: %d notices: %w", len(rows)/9, err)
+	}
+	if err := crowds.write(ctx, tx, func(k crowdKey, args string) (int64, error) { return tell(first[k], k.user, 0, args, crowdPause) }); err != nil {
+		return err
+	}
+	if s.broker != nil && len(told) > 0 {
+		m := web.Message{Topic: "notification"}
+		if len(all) == 1 {
+			m.ID = all[0].e.Subject.ID
 		}
+		slices.Sort(told)
+		m.To.Users = slices.Compact(told)
+		tx.AfterCommit(func() { s.broker.Publish(m) })
 	}
 	for _, c := range cs {
 		if wake[c.ID] {
@@ -220,6 +258,44 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 		}
 	}
 	return nil
+}
+
+const (
+	insertNotice = `INSERT INTO notifications (user_id, kind, urgent, class, chase_at, ticket_id, event_seq, args, created_at)`
+	onceNotice   = `ON CONFLICT (event_seq, user_id, kind) DO NOTHING`
+)
+
+// chaseAt is when an unread notice of class c goes another way.
+func chaseAt(tx *db.Tx, t Table, cs []Channel, c Class) int64 {
+	if len(cs) == 0 || c == Normal || t.ChaseAfter == 0 {
+		return 0
+	}
+	return db.Micros(tx.Now.Add(time.Duration(t.ChaseAfter) * time.Minute))
+}
+
+// present says who of users is active.
+func present(ctx context.Context, q db.Querier, users []int64) (map[int64]bool, error) {
+	out := make(map[int64]bool, len(users))
+	slices.Sort(users)
+	err := db.EachIn(slices.Compact(users), func(in string, args []any) error {
+		rows, err := q.Query(ctx, `SELECT id FROM users WHERE id IN (`+in+`) AND active = 1`, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			out[id] = true
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("notify: people: %w", err)
+	}
+	return out, nil
 }
 
 // Unread returns how many notices of the user are unread, at most limit.
@@ -254,7 +330,7 @@ func (s *Service) List(ctx context.Context, user, before int64, limit int) ([]No
 		if err := json.Unmarshal([]byte(raw), &st); err != nil {
 			return nil, fmt.Errorf("notify: notice %d: %w", n.ID, err)
 		}
-		n.Number, n.Title, n.Link, n.Args = st.Number, st.Title, st.Link, st.Args
+		n.Number, n.Title, n.Link, n.Args, n.Many = st.Number, st.Title, st.Link, st.Args, st.Many
 		if n.Link == "" { // written by an older version
 			n.Link = "/tickets/" + st.Number
 		}

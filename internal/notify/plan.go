@@ -76,8 +76,9 @@ func reaches(p *person, way string) bool {
 }
 
 // plan puts down what of a notice goes out by which ways; those of tx's other
-// notices are not looked at. It returns the channels to be woken.
-func (s *Service) plan(ctx context.Context, tx *db.Tx, cs []Channel, t Table, l Line, c Class, p *person, notice int64) (wake []int64, err error) {
+// notices are not looked at, and none goes before wait has passed. It returns the
+// channels to be woken.
+func (s *Service) plan(ctx context.Context, tx *db.Tx, cs []Channel, t Table, l Line, c Class, p *person, notice int64, wait time.Duration) (wake []int64, err error) {
 	for _, way := range Ways {
 		if !t.wants(l, c, p, way) || !reaches(p, way) {
 			continue
@@ -92,6 +93,9 @@ func (s *Service) plan(ctx context.Context, tx *db.Tx, cs []Channel, t Table, l 
 		when, why, together := p.due(c, tx.Now)
 		if way == Webhook {
 			when, why, together = tx.Now, "", false
+		}
+		if at := tx.Now.Add(wait); when.Before(at) {
+			when, why = at, "digest"
 		}
 		if err := add(ctx, tx, notice, p.ID, ch, 0, when, why, together); err != nil {
 			return nil, err

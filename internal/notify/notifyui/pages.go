@@ -90,7 +90,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	}
 	for _, n := range ns {
 		v.Any = v.Any || !n.Read
-		x := row{ID: n.ID, Sentence: n.Sentence(r.Lang), Number: n.Number, Link: n.Link, Title: n.Title, Insist: n.Class == notify.Insist && !n.Read, Read: n.Read, CreatedAt: n.CreatedAt}
+		x := row{ID: n.ID, Sentence: n.Sentence(r.Lang), Number: n.Number, Link: n.Link, Title: n.Heading(r.Lang), Insist: n.Class == notify.Insist && !n.Read, Read: n.Read, CreatedAt: n.CreatedAt}
 		if n.Class != notify.Normal {
 			x.Class, x.Tone = r.T("notify.class."+string(n.Class)), classTone(n.Class)
 		}
