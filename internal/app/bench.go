@@ -126,6 +126,10 @@ type benchDeadlinesCmd struct {
 	Seconds   float64 `help:"How long pages are measured before." default:"30"`
 	Clients   int     `help:"How many agents work at once." default:"4"`
 	Rate      float64 `help:"Gestures a second, before and meanwhile." default:"10"`
+	Reuse     string  `help:"Folder of a store seeded before." hidden:"" type:"path"`
+	Password  string  `help:"Password of its agents." hidden:""`
+	Slack     float64 `help:"Seconds for starting and signing in." default:"30" hidden:""`
+	Profile   string  `help:"Write a CPU profile of the server meanwhile." hidden:"" type:"path"`
 }
 
 func (c *benchDeadlinesCmd) Run(e *env) error {
@@ -134,7 +138,7 @@ func (c *benchDeadlinesCmd) Run(e *env) error {
 		return err
 	}
 	_, err = bench.RunDeadlines(e.ctx, bench.DeadlineOptions{Program: program, Deadlines: c.Deadlines, Engine: c.Engine, Postgres: c.Postgres,
-		Seconds: c.Seconds, Clients: c.Clients, Rate: c.Rate, Out: e.out, Progress: e.errOut})
+		Seconds: c.Seconds, Slack: c.Slack, Clients: c.Clients, Rate: c.Rate, Reuse: c.Reuse, Password: c.Password, Profile: c.Profile, Out: e.out, Progress: e.errOut})
 	return err
 }
 

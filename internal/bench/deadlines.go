@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"os"
 	"time"
 
 	"bihuan/internal/db"
@@ -17,8 +20,12 @@ type DeadlineOptions struct {
 	Engine    string // sqlite, postgres
 	Postgres  string // server on which databases may be made
 	Seconds   float64
+	Slack     float64 // seconds for what is done before: start, sign-in
 	Clients   int
 	Rate      float64 // gestures a second, before and meanwhile
+	Reuse     string  // folder of an SQLite store seeded before; its data is changed
+	Password  string  // of that store's agents
+	Profile   string  // file for a profile of what the server computes meanwhile
 	Out       io.Writer
 	Progress  io.Writer
 }
@@ -27,8 +34,11 @@ type DeadlineOptions struct {
 type DeadlineReport struct {
 	Deadlines int
 	Took      time.Duration // from the moment they were due until the last had fired
+	Told      time.Duration // until everybody who is to hear of one has his notice
 	Fired     int           // firings on record
 	Twice     int           // clocks whose step fired more than once
+	CPU       time.Duration // of the server while they fired, pages and all
+	Idle      time.Duration // of the server for the pages alone, in the same time before
 	Quiet     Result        // pages before
 	Busy      Result        // pages meanwhile
 }
@@ -49,7 +59,7 @@ func RunDeadlines(ctx context.Context, o DeadlineOptions) (r DeadlineReport, err
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	p, err := newPlace(ctx, RunOptions{Postgres: o.Postgres}, o.Engine)
+	p, err := newPlace(ctx, RunOptions{Postgres: o.Postgres, Reuse: o.Reuse, Password: o.Password}, o.Engine)
 	if err != nil {
 		return r, err
 	}
@@ -68,14 +78,25 @@ func RunDeadlines(ctx context.Context, o DeadlineOptions) (r DeadlineReport, err
 	}
 	defer d.Close()
 	quiet := time.Duration(o.Seconds * float64(time.Second))
-	at := time.Now().Add(quiet + 25*time.Second)
+	at := time.Now().Add(quiet + time.Duration(o.Slack*float64(time.Second)))
 	if r.Deadlines, err = due(ctx, d, at); err != nil {
 		return r, err
 	}
 	if r.Deadlines == 0 {
 		return r, errors.New("bench: no clock runs")
 	}
-	srv, err := start(ctx, o.Program, append([]string{"serve"}, p.flags()...)...)
+	flags := append([]string{"serve"}, p.flags()...)
+	profiles := ""
+	if o.Profile != "" {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return r, err
+		}
+		profiles = l.Addr().String()
+		l.Close()
+		flags = append(flags, "--pprof", profiles)
+	}
+	srv, err := start(ctx, o.Program, flags...)
 	if err != nil {
 		return r, err
 	}
@@ -91,9 +112,11 @@ func RunDeadlines(ctx context.Context, o DeadlineOptions) (r DeadlineReport, err
 	if _, _, err := t.load(ctx, o.Clients, 3*time.Second, o.Rate, daily); err != nil { // warm
 		return r, err
 	}
+	before := cpuOf(t.pids())
 	if r.Quiet, _, err = t.load(ctx, o.Clients, quiet, o.Rate, daily); err != nil {
 		return r, err
 	}
+	alone, _ := cpuOf(t.pids()).since(before)
 	if late := time.Since(at); late > 0 {
 		return r, fmt.Errorf("bench: the deadlines were due %v before they could be measured", late)
 	}
@@ -106,24 +129,38 @@ func RunDeadlines(ctx context.Context, o DeadlineOptions) (r DeadlineReport, err
 		r.Busy, _, err = t.load(meanwhile, o.Clients, 10*time.Minute, o.Rate, daily)
 		worked <- err
 	}()
-	for {
-		n, err := left(ctx, d, at)
-		if err != nil {
+	profiled := make(chan error, 1)
+	if profiles == "" {
+		profiled <- nil
+	} else {
+		go func() { profiled <- profile(ctx, "http://"+profiles+"/debug/pprof/profile?seconds=15", o.Profile) }()
+	}
+	before = cpuOf(t.pids())
+	for waits := left; r.Told == 0; {
+		wait, err := waits(ctx, d, at)
+		switch {
+		case err != nil:
 			stop()
 			return r, err
-		}
-		if n == 0 {
-			break
-		}
-		if time.Since(at) > 10*time.Minute {
+		case time.Since(at) > 10*time.Minute:
 			stop()
-			return r, fmt.Errorf("bench: %d of %d deadlines had not fired after ten minutes", n, r.Deadlines)
+			return r, errors.New("bench: not done after ten minutes")
+		case wait:
+			time.Sleep(200 * time.Millisecond)
+		case r.Took == 0:
+			cpu, _ := cpuOf(t.pids()).since(before)
+			r.Took, r.CPU = time.Since(at), time.Duration(cpu*float64(time.Second))
+			r.Idle = time.Duration(alone * r.Took.Seconds() / o.Seconds * float64(time.Second))
+			waits = untold
+		default:
+			r.Told = time.Since(at)
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
-	r.Took = time.Since(at)
 	stop()
 	if err := <-worked; err != nil {
+		return r, err
+	}
+	if err := <-profiled; err != nil {
 		return r, err
 	}
 	q := d.Read()
@@ -153,11 +190,40 @@ func due(ctx context.Context, d *db.DB, at time.Time) (n int, err error) {
 	return n, err
 }
 
-// left is how many of them have not fired; a clock that ended meanwhile has no
-// firing to come.
-func left(ctx context.Context, d *db.DB, at time.Time) (n int, err error) {
-	err = d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM clocks WHERE state = 'running' AND next_at > 0 AND next_at <= $1`, db.Micros(at)).Scan(&n)
-	return n, err
+// left reports whether one of them has not fired; a clock that ended meanwhile
+// has no firing to come.
+func left(ctx context.Context, d *db.DB, at time.Time) (yes bool, err error) {
+	return is(ctx, d, `SELECT COUNT(*) FROM (SELECT 1 FROM clocks WHERE state = 'running' AND next_at > 0 AND next_at <= $1 LIMIT 1) x`, db.Micros(at))
+}
+
+// untold reports whether the notices are behind the facts.
+func untold(ctx context.Context, d *db.DB, _ time.Time) (yes bool, err error) {
+	return is(ctx, d, `SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE seq > (SELECT seq FROM listener_cursors WHERE name = 'notify') AND kind = 'ticket.clock_missed' LIMIT 1) x`)
+}
+
+func is(ctx context.Context, d *db.DB, query string, args ...any) (yes bool, err error) {
+	var n int
+	err = d.Read().QueryRow(ctx, query, args...).Scan(&n)
+	return n > 0, err
+}
+
+// profile has the server write down what it computes.
+func profile(ctx context.Context, address, file string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, res.Body)
+	return errors.Join(err, f.Close())
 }
 
 func (r DeadlineReport) print(o DeadlineOptions) {
@@ -170,6 +236,8 @@ func (r DeadlineReport) print(o DeadlineOptions) {
 	fmt.Fprintf(o.Out, "%s: %d deadlines due at one moment, %.0f gestures a second by %d clients\n", o.Engine, r.Deadlines, o.Rate, o.Clients)
 	fmt.Fprintf(o.Out, "  all fired after %.1f s (%.0f a second; promised %.0f s: %s); %d firings, %d clocks twice\n",
 		r.Took.Seconds(), float64(r.Fired)/r.Took.Seconds(), firedWithin.Seconds(), verdict(r.Took <= firedWithin), r.Fired, r.Twice)
+	fmt.Fprintf(o.Out, "  everybody told after %.1f s; the server computed %.1f s, of which pages %.1f s: %.0f µs a deadline\n",
+		r.Told.Seconds(), r.CPU.Seconds(), r.Idle.Seconds(), float64((r.CPU-r.Idle).Microseconds())/float64(max(1, r.Fired)))
 	fmt.Fprintf(o.Out, "  pages before    p50 %7.1f  p95 %7.1f  p99 %7.1f ms  (%d)\n", r.Quiet.P50, r.Quiet.P95, r.Quiet.P99, r.Quiet.N)
 	fmt.Fprintf(o.Out, "  pages meanwhile p50 %7.1f  p95 %7.1f  p99 %7.1f ms  (%d, %d errors %s)  p95 x %.2f (promised below %.0f: %s)\n",
 		r.Busy.P50, r.Busy.P95, r.Busy.P99, r.Busy.N, r.Busy.Errors, r.Busy.Error, r.Busy.P95/r.Quiet.P95, slowdown, verdict(r.Busy.P95 < slowdown*r.Quiet.P95))
