@@ -41,6 +41,7 @@ import (
 	"bihuan/internal/field/fieldui"
 	"bihuan/internal/importer"
 	"bihuan/internal/importer/importerui"
+	"bihuan/internal/inbound"
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
 	"bihuan/internal/manual"
@@ -91,6 +92,7 @@ type App struct {
 	Calendars  *calendar.Service
 	Rules      *rule.Service
 	Notify     *notify.Service
+	Inbound    *inbound.Service
 	Files      *blob.Files
 	Queue      *job.Queue
 	Imports    *importer.Service
@@ -227,7 +229,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
+	a = &App{Inbound: inbound.New(run, tickets, customers, keys), Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.forget()
 	a.tasks(tasks)
@@ -261,7 +263,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	nav = append(nav, slaui.Nav()...)
 	nav = append(nav, orgui.TeamNav()...)
 	nav = append(nav, orgui.Nav()...)
-	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
+	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), inbound.Nav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
 }
 
 func (a *App) routes() {
@@ -288,6 +290,7 @@ func (a *App) routes() {
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org, a.outlook)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
+	inbound.Routes(rt, a.Inbound, a.Config.PublicURL)
 	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
@@ -396,6 +399,7 @@ func (a *App) duties() {
 	})
 	a.Duties.Every("notices", 20*time.Second, a.Notify.Sweep)
 	a.Duties.Every("notice log", 12*time.Hour, a.Notify.Prune)
+	a.Duties.Every("inbound log", 12*time.Hour, a.Inbound.Prune)
 	a.Duties.Every("sessions", time.Hour, a.Sessions.Sweep)
 	a.Duties.Every("duplicates", 10*time.Second, a.Customers.FindPairs)
 	a.Duties.Every("merges", time.Hour, a.Customers.SweepMerges)
