@@ -45,6 +45,7 @@ import (
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
 	"bihuan/internal/manual"
+	"bihuan/internal/node"
 	"bihuan/internal/notify"
 	"bihuan/internal/notify/notifyui"
 	"bihuan/internal/org"
@@ -99,6 +100,7 @@ type App struct {
 	Privacy    *privacy.Service
 	Processes  *process.Service
 	Duties     *job.Duties
+	Nodes      *node.Keeper
 	Broker     *web.Broker
 	Presence   *web.Presence
 	Sessions   *web.Sessions
@@ -166,10 +168,11 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	maxUpload := cfg.MaxUpload << 20
 	files := blob.NewFiles(run, store, maxUpload)
 	queue := job.New(d, job.Config{})
-	duties := job.NewDuties(d, job.NewLeases(d))
+	leases := job.NewLeases(d)
+	duties := job.NewDuties(d, leases)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	broker := web.NewBroker(o.Clock)
+	broker := web.NewBroker(o.Clock).Link(d)
 
 	// The rooms.
 	organisation := org.New(run)
@@ -229,8 +232,9 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Inbound: inbound.New(run, tickets, customers, keys), Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
-		Notify: notices, Files: files, Queue: queue, Duties: duties, Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
+		Notify: notices, Files: files, Queue: queue, Duties: duties, Nodes: node.New(d, leases.Holder(), Version, cfg.Data), Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+	a.Inbound = inbound.New(run, tickets, customers, keys)
 	a.forget()
 	a.tasks(tasks)
 	a.rules()
@@ -263,6 +267,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	nav = append(nav, slaui.Nav()...)
 	nav = append(nav, orgui.TeamNav()...)
 	nav = append(nav, orgui.Nav()...)
+	nav = append(nav, orgui.NodesNav())
 	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), inbound.Nav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
 }
 
@@ -272,6 +277,7 @@ func (a *App) routes() {
 	a.Broker.Route(rt)
 	a.Presence.Route(rt)
 	orgui.Routes(rt, a.Org, a.Sessions, a.DB.Clock())
+	orgui.NodeRoutes(rt, a.Nodes)
 	fieldui.Routes(rt, a.Customers.Fields(), a.Org)
 	customerui.Routes(rt, a.customerPages())
 	besides := ticketui.Rooms{Tickets: a.Tickets, Customers: a.Customers, Org: a.Org, Files: a.Files, PublicURL: a.Config.PublicURL, Blocks: a.deskBlocks()}
@@ -457,7 +463,7 @@ func (a *App) Background(ctx context.Context) {
 	ctx = db.Behind(ctx)
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context){
-		a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,
+		a.DB.Watch, a.DB.Talk, a.Nodes.Run, a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,
 		func(ctx context.Context) { tendMemory(ctx, a.DB) },
 		func(ctx context.Context) {
 			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })
@@ -479,6 +485,7 @@ func (a *App) Serve(ctx context.Context, l net.Listener) error {
 	if err := a.Follower.StartTail(ctx); err != nil {
 		return err
 	}
+	a.Nodes.Listens(l.Addr().String())
 	back, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	done := make(chan struct{})

@@ -52,9 +52,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary builds the program as it is shipped.
+// binary builds the program as it is shipped, unless BIHUAN_TEST_BINARY names one.
 func binary(t *testing.T) string {
 	t.Helper()
+	if built := os.Getenv("BIHUAN_TEST_BINARY"); built != "" {
+		return built
+	}
 	program.once.Do(func() {
 		dir, err := os.MkdirTemp("", "bihuan-crash-")
 		if err != nil {
@@ -80,6 +83,7 @@ type place struct {
 	data     string // folder
 	database string // "" on SQLite
 	token    string
+	cookie   *http.Cookie // of somebody signed in
 	log      string
 
 	mu   sync.Mutex
@@ -90,7 +94,7 @@ type place struct {
 func furnish(t *testing.T, postgres string) *place {
 	t.Helper()
 	h := apptest.Open(t, apptest.Options{Postgres: postgres, Clock: clock.Real()})
-	p := &place{t: t, data: h.Config.Data, database: h.Config.Database, token: h.Token(authz.RoleAdmin), log: filepath.Join(t.TempDir(), "log")}
+	p := &place{t: t, data: h.Config.Data, database: h.Config.Database, token: h.Token(authz.RoleAdmin), cookie: h.Cookie(authz.RoleHead), log: filepath.Join(t.TempDir(), "log")}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,9 @@ type DB struct {
 	path    string       // of the SQLite file
 	url     string
 
-	pg     *pgxpool.Pool // PostgreSQL only, as pgAnew
+	link   *link // PostgreSQL only, as the following
+	bus    *bus
+	pg     *pgxpool.Pool
 	pgAnew *pgxpool.Pool // plans each statement with its values
 	pool   *sql.DB       // SQLite: readers; PostgreSQL: a face of pg, for what is rare
 	reads  *prepared
@@ -301,6 +303,9 @@ func (d *DB) Path() string { return d.path }
 
 // Ping reports whether the store answers.
 func (d *DB) Ping(ctx context.Context) error {
+	if err := d.gone(); err != nil {
+		return err
+	}
 	if err := d.pool.PingContext(ctx); err != nil {
 		return unavailable(err)
 	}
@@ -356,6 +361,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 		return errors.New("db: Write inside Write would wait for itself")
 	}
 	d.GiveWay(ctx)
+	fn = fenced(ctx, fn)
 	ctx = context.WithValue(context.WithoutCancel(ctx), inWrite{}, true)
 	if d.dialect == Postgres {
 		return d.writePostgres(ctx, fn)

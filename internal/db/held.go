@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -35,7 +36,8 @@ func (t *Tx) base() *DB        { return t.db }
 type droppedKey struct{ key any }
 
 // Held returns what load returned for key not long ago: at once after a [Drop]
-// in this process, and at most five seconds late after one on another node. What
+// in this process, a moment later after one on another node, and should that node
+// not be heard, five seconds late at most. What
 // it returns is shared and must not be changed. key is a value of a type of the
 // caller's own.
 func Held[T any](ctx context.Context, q Querier, key any, load func() (T, error)) (T, error) {
@@ -78,8 +80,28 @@ func (t *Tx) Drop(key any) {
 	t.Keep(droppedKey{key}, true)
 	t.AfterCommit(func() {
 		t.db.held.mu.Lock()
-		defer t.db.held.mu.Unlock()
 		t.db.held.epoch++
 		delete(t.db.held.m, key)
+		t.db.held.mu.Unlock()
+		if t.db.bus != nil {
+			t.db.Tell(heldHints, keyText(key))
+		}
 	})
+}
+
+// heldHints tell the other nodes what was dropped here.
+const heldHints = "held"
+
+func keyText(key any) string { return fmt.Sprintf("%T %v", key, key) }
+
+// dropHeld drops what another node has changed; "" means that hints were missed.
+func (d *DB) dropHeld(text string) {
+	d.held.mu.Lock()
+	defer d.held.mu.Unlock()
+	d.held.epoch++
+	for key := range d.held.m {
+		if text == "" || keyText(key) == text {
+			delete(d.held.m, key)
+		}
+	}
 }

@@ -46,6 +46,10 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	// the values known. Ours are written so that one index serves them whatever
 	// the values are.
 	cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleInside
+	cfg.ConnConfig.RuntimeParams["application_name"] = "bihuan"
+	link := newLink()
+	cfg.ConnConfig.DialFunc = link.dial
 	pg, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
@@ -58,7 +62,8 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		pg.Close()
 		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
 	}
-	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, pg: pg, pgAnew: pgAnew, pool: stdlib.OpenDBFromPool(pg)}
+	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, link: link, bus: newBus(), pg: pg, pgAnew: pgAnew, pool: stdlib.OpenDBFromPool(pg)}
+	d.Hear(heldHints, d.dropHeld)
 	if err := pg.Ping(ctx); err != nil {
 		d.pool.Close()
 		pg.Close()
@@ -102,16 +107,19 @@ func (p *boolPlan) Scan(src []byte, target any) error {
 // pgRows are rows as pgx gives them; done is called once when they are closed.
 type pgRows struct {
 	pgx.Rows
+	ctx  context.Context
 	done func() error
 }
 
 func (r pgRows) Close() error {
 	r.Rows.Close()
 	if r.done != nil {
-		return r.done()
+		return lost(r.ctx, r.done())
 	}
 	return nil
 }
+
+func (r pgRows) Err() error { return lost(r.ctx, r.Rows.Err()) }
 
 func (r pgRows) Columns() ([]string, error) {
 	var out []string
@@ -125,7 +133,7 @@ func (r pgRows) Columns() ([]string, error) {
 // column's width.
 func (r pgRows) Scan(dest ...any) error {
 	if err := r.Rows.Scan(dest...); err != nil {
-		return err
+		return lost(r.ctx, err)
 	}
 	widen(dest)
 	return nil
@@ -196,11 +204,14 @@ func (p pgPool) Query(ctx context.Context, q string, args ...any) (Rows, error) 
 	if g, ok := ctx.Value(gatherKey{}).(*gather); ok && pool == p.steady {
 		return g.query(ctx, q, args)
 	}
-	rows, err := pool.Query(ctx, q, args...)
-	if err != nil {
+	if err := p.db.gone(); err != nil {
 		return nil, err
 	}
-	return pgRows{Rows: rows}, nil
+	rows, err := pool.Query(ctx, q, args...)
+	if err != nil {
+		return nil, lost(ctx, err)
+	}
+	return pgRows{Rows: rows, ctx: ctx}, nil
 }
 
 func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) Row {
@@ -209,8 +220,11 @@ func (p pgPool) QueryRow(ctx context.Context, q string, args ...any) Row {
 }
 
 func (p pgPool) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	if err := p.db.gone(); err != nil {
+		return nil, err
+	}
 	tag, err := p.steady.Exec(ctx, q, args...)
-	return pgResult{tag}, err
+	return pgResult{tag}, lost(ctx, err)
 }
 
 // pgTx is a transaction. What is only to be done, and not asked about, waits in
@@ -243,7 +257,7 @@ func (t *pgTx) send(ctx context.Context, last string, args []any) (pgx.BatchResu
 		if _, err := res.Exec(); err != nil {
 			t.over = true
 			res.Close()
-			return nil, fmt.Errorf("%w in %s", err, firstLine(text))
+			return nil, fmt.Errorf("%w in %s", lost(ctx, err), firstLine(text))
 		}
 	}
 	return res, nil
@@ -253,9 +267,9 @@ func (t *pgTx) Query(ctx context.Context, q string, args ...any) (Rows, error) {
 	if len(t.texts) == 0 && !t.over {
 		rows, err := t.conn.Query(ctx, q, args...)
 		if err != nil {
-			return nil, err
+			return nil, lost(ctx, err)
 		}
-		return pgRows{Rows: rows}, nil
+		return pgRows{Rows: rows, ctx: ctx}, nil
 	}
 	res, err := t.send(ctx, q, args)
 	if err != nil {
@@ -264,10 +278,10 @@ func (t *pgTx) Query(ctx context.Context, q string, args ...any) (Rows, error) {
 	rows, err := res.Query()
 	if err != nil {
 		res.Close()
-		return nil, err
+		return nil, lost(ctx, err)
 	}
 	closed := false
-	return pgRows{rows, func() error {
+	return pgRows{rows, ctx, func() error {
 		if closed {
 			return nil
 		}
@@ -284,14 +298,14 @@ func (t *pgTx) QueryRow(ctx context.Context, q string, args ...any) Row {
 func (t *pgTx) Exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
 	if len(t.texts) == 0 && !t.over {
 		tag, err := t.conn.Exec(ctx, q, args...)
-		return pgResult{tag}, err
+		return pgResult{tag}, lost(ctx, err)
 	}
 	res, err := t.send(ctx, q, args)
 	if err != nil {
 		return nil, err
 	}
 	tag, err := res.Exec()
-	return pgResult{tag}, errors.Join(err, closing(res, err))
+	return pgResult{tag}, lost(ctx, errors.Join(err, closing(res, err)))
 }
 
 // closing closes res; where a statement has failed already its error is enough.
@@ -302,11 +316,20 @@ func closing(res pgx.BatchResults, err error) error {
 	return nil
 }
 
-const serializationTries = 8
+const (
+	serializationTries = 8
+	lossTries          = 3
+)
 
 func (d *DB) writePostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	losses := 0
 	for try := 1; ; try++ {
-		err = d.tryPostgres(ctx, fn)
+		var undone bool
+		undone, err = d.tryPostgres(ctx, fn)
+		if undone && losses < lossTries && d.gone() == nil {
+			losses++ // on another connection
+			continue
+		}
 		var pg *pgconn.PgError
 		// 40001 serialization_failure, 40P01 deadlock_detected: the engine asks for another try.
 		if errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") && try < serializationTries {
@@ -316,10 +339,16 @@ func (d *DB) writePostgres(ctx context.Context, fn func(ctx context.Context, tx 
 	}
 }
 
-func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+// tryPostgres runs fn in one transaction. undone says that the connection was
+// lost before the commit was sent: nothing is stored, and the store itself may
+// well be there.
+func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (undone bool, err error) {
+	if err := d.gone(); err != nil {
+		return false, err
+	}
 	conn, err := d.pg.Acquire(ctx)
 	if err != nil {
-		return unavailable(err)
+		return false, noConn(ctx, err)
 	}
 	defer conn.Release() // a connection left inside a transaction is closed by it
 	t := &pgTx{conn: conn.Conn(), batch: &pgx.Batch{}}
@@ -327,27 +356,35 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(ctx context.Context, tx *T
 	tx := &Tx{Now: d.now(), q: t, db: d}
 	if err := run(ctx, fn, tx); err != nil {
 		t.rollback(ctx)
-		return err
+		return t.conn.IsClosed() && fault.Is(err, fault.Unavailable), err
 	}
 	if t.conn.PgConn().TxStatus() == 'I' && len(t.texts) == 1 {
 		afterwards(tx.after) // it asked nothing and did nothing
-		return nil
+		return false, nil
 	}
 	res, err := t.Exec(ctx, "commit")
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg):
 		t.rollback(ctx)
-		return err
+		return false, err
 	case err != nil:
-		return unavailable(err)
+		return false, unavailable(err)
 	}
 	if r, ok := res.(pgResult); ok && r.String() == "ROLLBACK" {
 		// A statement had failed and its error was swallowed: nothing is stored.
-		return fault.New(fault.Unavailable, "db.unavailable").Wrap(errTxOver)
+		return false, fault.New(fault.Unavailable, "db.unavailable").Wrap(errTxOver)
 	}
 	afterwards(tx.after)
-	return nil
+	return false, nil
+}
+
+// noConn says why there is no connection: the caller gave up, or none can be had.
+func noConn(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return fault.New(fault.Unavailable, "db.unavailable").Wrap(err)
 }
 
 func (t *pgTx) rollback(ctx context.Context) {
@@ -361,13 +398,17 @@ func (t *pgTx) rollback(ctx context.Context) {
 
 // viewPostgres runs fn in one snapshot.
 func (d *DB) viewPostgres(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
+	if err := d.gone(); err != nil {
+		return err
+	}
 	conn, err := d.pg.Acquire(ctx)
 	if err != nil {
-		return unavailable(err)
+		return noConn(ctx, err)
 	}
 	defer conn.Release()
 	t := &pgTx{conn: conn.Conn(), batch: &pgx.Batch{}}
 	t.later("begin isolation level repeatable read read only", nil)
+	t.later("set local idle_in_transaction_session_timeout = 0", nil) // it holds no locks
 	defer t.rollback(context.WithoutCancel(ctx))
 	return fn(ctx, t)
 }

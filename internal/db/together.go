@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Together runs loads that do not depend on each other, each with a context of
@@ -117,7 +118,13 @@ func (g *gather) send(ctx context.Context, as []*asked) {
 			answer(nil, errNotAsked)
 		}
 	}()
-	conn, err := g.d.pg.Acquire(ctx)
+	err := g.d.gone()
+	var conn *pgxpool.Conn
+	if err == nil {
+		if conn, err = g.d.pg.Acquire(ctx); err != nil {
+			err = noConn(ctx, err)
+		}
+	}
 	if err != nil {
 		for len(left) > 0 {
 			answer(nil, err)
@@ -132,7 +139,8 @@ func (g *gather) send(ctx context.Context, as []*asked) {
 	res := conn.SendBatch(ctx, &b)
 	defer res.Close()
 	for range as {
-		answer(inMemory(res.Query()))
+		rows, err := inMemory(res.Query())
+		answer(rows, lost(ctx, err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bihuan/internal/db"
+	"bihuan/internal/fault"
 )
 
 // Listener follows the chain of facts. Handle sees each event at least once,
@@ -43,9 +44,12 @@ type Follower struct {
 	feed  sync.Mutex // guards fresh
 }
 
-// pollEvery is how soon events of another process are noticed; own ones wake
-// the follower at once.
+// pollEvery is how soon events of another process are noticed that did not say
+// so; own ones wake the follower at once, those of other nodes by their hint.
 const pollEvery = 2 * time.Second
+
+// sealedHint tells other nodes that there are new events.
+const sealedHint = "events"
 
 const followBatch = 256
 
@@ -58,6 +62,8 @@ const rest = 25 * time.Millisecond
 // writes seal its events.
 func NewFollower(d *db.DB) *Follower {
 	f := &Follower{d: d, wake: make(chan struct{}, 1), tailSeq: -1, at: map[string]int64{}, written: map[string]int64{}}
+	d.Hear(sealedHint, func(string) { f.Wake() })
+	d.OnBack(f.Wake)
 	if d.Dialect() == db.SQLite {
 		d.BeforeCommit(func(ctx context.Context, tx *db.Tx) error {
 			for {
@@ -100,7 +106,7 @@ func (f *Follower) Wake() {
 func (f *Follower) Run(ctx context.Context) {
 	for {
 		begun := f.d.Clock().Now()
-		if err := f.Drain(ctx); err != nil && ctx.Err() == nil {
+		if err := f.Drain(ctx); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 			slog.Error("event: follow", "err", err)
 		}
 		select {
@@ -208,6 +214,7 @@ func (f *Follower) seal(ctx context.Context, head *int64) error {
 		}
 		if len(evs) > 0 {
 			f.know(evs)
+			f.d.Tell(sealedHint, "")
 			*head = evs[len(evs)-1].Seq
 		}
 		if len(evs) < sealBatch {

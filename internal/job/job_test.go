@@ -493,3 +493,76 @@ func TestClockSetBack(t *testing.T) {
 		}
 	})
 }
+
+// A worker that slept through its lease, and a node whose duties another has taken
+// over, store nothing of what they do afterwards.
+func TestStaleLease(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB, c *clock.Fake) {
+		ctx := context.Background()
+		note := func(ctx context.Context, name string) error {
+			return d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, `INSERT INTO counters (name, n) VALUES ($1, 1)`, name)
+				return err
+			})
+		}
+		other := job.New(d, job.Config{})
+		other.Add(job.Worker{Kind: "mail", Handle: func(ctx context.Context, j *job.Job) error { return note(ctx, "taken over") }})
+		q := job.New(d, job.Config{})
+		var late error
+		q.Add(job.Worker{Kind: "mail", Handle: func(ctx context.Context, j *job.Job) error {
+			if err := note(ctx, "before"); err != nil {
+				return err
+			}
+			c.Advance(2 * time.Minute) // stopped, with all its heartbeats
+			if n, err := other.RunDue(context.Background()); n != 1 || err != nil {
+				t.Errorf("%d jobs taken over, %v", n, err)
+			}
+			late = note(context.WithoutCancel(ctx), "stale")
+			return late
+		}})
+		id := enqueue(t, d, q, "mail", 1, job.Opts{})
+		if _, err := q.RunDue(ctx); err != nil && !errors.Is(err, job.ErrLost) {
+			t.Error(err)
+		}
+		if !errors.Is(late, job.ErrLost) {
+			t.Errorf("a stale worker writes: %v", late)
+		}
+		if i := get(t, d, id); i.State != job.Completed || i.Attempt != 2 {
+			t.Errorf("%+v", i)
+		}
+
+		one, two := job.NewDuties(d, job.NewLeases(d)), job.NewDuties(d, job.NewLeases(d))
+		one.Every("x", time.Minute, func(ctx context.Context) error {
+			c.Advance(2 * time.Minute)
+			if err := two.Tick(context.Background()); err != nil {
+				t.Error(err)
+			}
+			late = note(ctx, "stale duty")
+			return nil
+		})
+		two.Every("x", time.Minute, func(ctx context.Context) error { return note(ctx, "duty") })
+		if err := one.Tick(ctx); err != nil {
+			t.Error(err)
+		}
+		if !errors.Is(late, job.ErrLost) {
+			t.Errorf("a stale duty writes: %v", late)
+		}
+		var names string
+		rows, err := d.Read().Query(ctx, `SELECT name FROM counters WHERE name IN ('before', 'taken over', 'stale', 'duty', 'stale duty') ORDER BY name`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var s string
+			if err := rows.Scan(&s); err != nil {
+				t.Fatal(err)
+			}
+			names += s + ";"
+		}
+		if names != "before;duty;taken over;" {
+			t.Error(names)
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bihuan/internal/db"
+	"bihuan/internal/fault"
 )
 
 // Leases lets one node among many do what must not be done twice at a time.
@@ -33,6 +34,9 @@ func NewLeases(d *db.DB) *Leases {
 	host, _ := os.Hostname()
 	return &Leases{d: d, holder: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8]), held: map[string]lease{}}
 }
+
+// Holder is the name of this process.
+func (l *Leases) Holder() string { return l.holder }
 
 // Hold takes the lease name for ttl, or extends it; ok is false while another
 // process holds it. A lease with more than half of its time left costs nothing.
@@ -85,7 +89,7 @@ func (l *Leases) Hold(ctx context.Context, name string, ttl time.Duration) (fenc
 // the transaction that must not be made by a former one.
 func (l *Leases) Check(ctx context.Context, tx *db.Tx, name string, fence int64) error {
 	var now int64
-	if err := tx.QueryRow(ctx, `SELECT fence FROM leases WHERE name = $1`+tx.ForUpdate(), name).Scan(&now); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT fence FROM leases WHERE name = $1`+tx.ForShare(), name).Scan(&now); err != nil {
 		return fmt.Errorf("job: lease %s: %w", name, err)
 	}
 	if now != fence {
@@ -120,11 +124,14 @@ type duty struct {
 	next  time.Time
 }
 
-// One lease covers all duties, so that an idle node writes one row in half a
-// minute and not one per duty.
+// One lease covers all duties, so that an idle node writes one row in a quarter
+// of a minute and not one per duty. A node that dies is followed by another
+// within dutyTTL and a quarter of it.
 const (
 	dutyLease = "duties"
-	dutyTTL   = time.Minute
+	dutyTTL   = 30 * time.Second
+	// dutyAgain is how soon a duty is tried again that found the store away.
+	dutyAgain = 10 * time.Second
 )
 
 // NewDuties returns an empty list of duties.
@@ -143,12 +150,12 @@ func (u *Duties) Every(name string, interval time.Duration, do func(ctx context.
 // Run does the duties until ctx ends, while this node holds the lease.
 func (u *Duties) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		_, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
-		if err != nil && ctx.Err() == nil {
+		fence, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
+		if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 			slog.Error("job: duties", "err", err)
 		}
 		if ok {
-			u.lead(ctx)
+			u.lead(ctx, fence)
 			continue
 		}
 		select {
@@ -162,9 +169,11 @@ func (u *Duties) Run(ctx context.Context) {
 }
 
 // lead runs each duty on its own, so that a long one does not hold up the
-// others, until the lease is lost or ctx ends.
-func (u *Duties) lead(ctx context.Context) {
+// others, until the lease is lost or ctx ends. Nothing they write is stored once
+// another node has the lease.
+func (u *Duties) lead(ctx context.Context, fence int64) {
 	ctx, stop := context.WithCancel(ctx)
+	work := u.fenced(ctx, fence)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
@@ -173,12 +182,18 @@ func (u *Duties) lead(ctx context.Context) {
 		go func() {
 			defer wg.Done()
 			for ctx.Err() == nil {
-				if err := u.once(ctx, y); err != nil && ctx.Err() == nil {
+				wait := y.every
+				err := u.once(work, y)
+				switch {
+				case err == nil || ctx.Err() != nil || errors.Is(err, ErrLost):
+				case fault.Is(err, fault.Unavailable):
+					wait = min(wait, dutyAgain)
+				default:
 					slog.Error("job: duty", "name", y.name, "err", err)
 				}
 				select {
 				case <-ctx.Done():
-				case <-u.d.Clock().After(y.every):
+				case <-u.d.Clock().After(wait):
 				}
 			}
 		}()
@@ -191,11 +206,13 @@ func (u *Duties) lead(ctx context.Context) {
 		case <-u.d.Clock().After(dutyTTL / 4):
 		}
 		now := u.d.Clock().Now()
-		_, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
+		mine, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
 		switch {
 		case err != nil && now.Before(sure.Add(-dutyTTL/4)):
-			slog.Error("job: duties", "err", err) // the lease still stands
-		case err != nil || !ok:
+			if !fault.Is(err, fault.Unavailable) {
+				slog.Error("job: duties", "err", err) // the lease still stands
+			}
+		case err != nil || !ok || mine != fence:
 			return
 		default:
 			u.leases.mu.Lock()
@@ -203,6 +220,11 @@ func (u *Duties) lead(ctx context.Context) {
 			u.leases.mu.Unlock()
 		}
 	}
+}
+
+// fenced is ctx for what is done under the lease.
+func (u *Duties) fenced(ctx context.Context, fence int64) context.Context {
+	return db.Fenced(ctx, func(ctx context.Context, tx *db.Tx) error { return u.leases.Check(ctx, tx, dutyLease, fence) })
 }
 
 func (u *Duties) once(ctx context.Context, y *duty) (err error) {
@@ -217,10 +239,11 @@ func (u *Duties) once(ctx context.Context, y *duty) (err error) {
 // Tick does the duties whose time has come by the clock, in order, if this
 // node may: tests call it in place of Run.
 func (u *Duties) Tick(ctx context.Context) error {
-	_, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
+	fence, ok, err := u.leases.Hold(ctx, dutyLease, dutyTTL)
 	if err != nil || !ok {
 		return err
 	}
+	ctx = u.fenced(ctx, fence)
 	var errs error
 	now := u.d.Clock().Now()
 	for _, y := range u.list {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bihuan/internal/db"
+	"bihuan/internal/fault"
 	"bihuan/internal/i18n"
 )
 
@@ -138,6 +139,22 @@ func (j *Job) CompleteIn(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
+// ours fails unless nobody else has taken the job up since: what a worker writes
+// after it slept through its lease is not stored.
+func (j *Job) ours(ctx context.Context, tx *db.Tx) error {
+	var fence int64
+	err := tx.QueryRow(ctx, `SELECT fence FROM jobs WHERE id = $1`+tx.ForShare(), j.ID).Scan(&fence)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrLost
+	case err != nil:
+		return fmt.Errorf("job: fence of %d: %w", j.ID, err)
+	case fence != j.fence:
+		return ErrLost
+	}
+	return nil
+}
+
 func (j *Job) update(ctx context.Context, set string, text string, at func(tx *db.Tx) int64) error {
 	return j.q.d.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) error {
 		n, err := affected(tx.Exec(ctx, `UPDATE jobs SET `+set+` WHERE id = $1 AND fence = $2 AND state = 'running'`, j.ID, j.fence, text, at(tx)))
@@ -172,7 +189,7 @@ func (q *Queue) Run(ctx context.Context) {
 		case free <- struct{}{}:
 		}
 		j, next, err := q.claim(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 			slog.Error("job: claim", "err", err)
 		}
 		if j == nil {
@@ -310,7 +327,7 @@ func (q *Queue) in(a *db.Args) string {
 // do runs the worker and writes down how it went. It returns what the worker
 // failed with.
 func (q *Queue) do(ctx context.Context, j *Job) error {
-	work, cancel := context.WithCancelCause(ctx)
+	work, cancel := context.WithCancelCause(db.Fenced(ctx, j.ours))
 	q.mu.Lock()
 	q.running[j.ID] = cancel
 	q.mu.Unlock()

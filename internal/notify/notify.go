@@ -248,7 +248,7 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 		}
 		slices.Sort(told)
 		m.To.Users = slices.Compact(told)
-		tx.AfterCommit(func() { s.broker.Publish(m) })
+		tx.AfterCommit(func() { s.broker.Everywhere(m) })
 	}
 	for _, c := range cs {
 		if wake[c.ID] {
@@ -348,7 +348,7 @@ func (s *Service) MarkRead(ctx context.Context, user, id int64) error {
 		return err
 	})
 	if err == nil && s.broker != nil {
-		s.broker.Publish(web.Message{Topic: "notification", To: web.Audience{Users: []int64{user}}})
+		s.broker.Everywhere(web.Message{Topic: "notification", To: web.Audience{Users: []int64{user}}})
 	}
 	return err
 }

@@ -63,7 +63,10 @@ type Service struct {
 
 // New returns the service on the store of run.
 func New(run *action.Runner) *Service {
-	return &Service{run: run, d: run.DB(), sessions: noSessions{}, hasher: argon{}}
+	s := &Service{run: run, d: run.DB(), sessions: noSessions{}, hasher: argon{}}
+	s.d.Hear(changedHint, func(string) { s.forget() })
+	s.d.Hear(tokenHint, func(string) { s.bearers.clear() })
+	return s
 }
 
 // Attach names the store of sign-ins. It is not an argument of New because that
@@ -125,6 +128,17 @@ func (s *Service) touch(ctx context.Context, a *action.Action) error {
 // drop throws the snapshot away; a load that began before does not bring an
 // older one back.
 func (s *Service) drop() {
+	s.forget()
+	s.d.Tell(changedHint, "")
+}
+
+// Hints for the other nodes: the organisation was changed, a token revoked.
+const (
+	changedHint = "org"
+	tokenHint   = "token"
+)
+
+func (s *Service) forget() {
 	s.dropped.Add(1)
 	s.snap.Store(nil)
 }

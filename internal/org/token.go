@@ -344,7 +344,7 @@ func (s *Service) RevokeToken(ctx context.Context, actor authz.Actor, id int64) 
 		if _, err := a.Exec(ctx, `UPDATE api_tokens SET revoked_at = $1 WHERE id = $2`, a.NowMicros(), id); err != nil {
 			return fmt.Errorf("org: revoke token %d: %w", id, err)
 		}
-		a.AfterCommit(s.bearers.clear)
+		a.AfterCommit(func() { s.bearers.clear(); s.d.Tell(tokenHint, "") })
 		a.Record(about(TokenRevoked, SubjectToken, id, Facts{Name: t.Name}))
 		return nil
 	})

@@ -13,6 +13,7 @@ import (
 	"bihuan/internal/action"
 	"bihuan/internal/authz"
 	"bihuan/internal/db"
+	"bihuan/internal/fault"
 )
 
 // Fired is a step of a clock that fires.
@@ -303,7 +304,7 @@ const sweepEvery = time.Second
 // Run sweeps until ctx ends; onError may be nil.
 func (s *Service) Run(ctx context.Context, onError func(error)) {
 	for {
-		if _, err := s.sweep(ctx, true); err != nil && ctx.Err() == nil && onError != nil {
+		if _, err := s.sweep(ctx, true); err != nil && ctx.Err() == nil && onError != nil && !fault.Is(err, fault.Unavailable) {
 			onError(err)
 		}
 		select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"bihuan/internal/fault"
@@ -21,6 +22,75 @@ type ErrorView struct {
 	Home    string // address to go on from; "" is the beginning of the staff's pages
 	Fields  []FieldView
 	Extra   map[string]any // further members of a JSON problem
+	Away    *AwayView      // set while the store cannot be reached
+}
+
+// AwayView is what helps a person over a time without the store.
+type AwayView struct {
+	Look  string      // address to look at again; "" after a form was sent
+	Send  string      // where the form goes once more; "" when it cannot be sent again from here
+	Typed []TypedView // what was typed into it
+	Files bool        // files were chosen, which have to be chosen again
+}
+
+// TypedView is one value of a form.
+type TypedView struct{ Name, Value string }
+
+// comeBack is how many seconds later it is worth trying again.
+const comeBack = "5"
+
+// away returns what the reader is helped with: a page is looked at again by
+// itself, a form keeps what was typed into it.
+func (r *Request) away() *AwayView {
+	v := &AwayView{}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		v.Look = r.URL.RequestURI()
+		return v
+	}
+	if r.Method != http.MethodPost || r.wantsJSON() || r.fromScript() {
+		return v // the page is still there
+	}
+	f := r.Input()
+	if f.Err() != nil {
+		return v
+	}
+	v.Send = r.URL.RequestURI()
+	values := r.PostForm
+	if r.MultipartForm != nil {
+		values = r.MultipartForm.Value
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, word := range []string{"password", "secret", "token", "key"} {
+			if strings.Contains(strings.ToLower(name), word) {
+				return &AwayView{} // never written into a page
+			}
+		}
+		for _, value := range values[name] {
+			v.Typed = append(v.Typed, TypedView{name, value})
+		}
+	}
+	for _, fs := range f.Files {
+		for _, h := range fs {
+			v.Files = v.Files || h.Size > 0
+		}
+	}
+	return v
+}
+
+// Words are the values worth reading again: not the ids and codes among them.
+func (v *AwayView) Words() []string {
+	var out []string
+	for _, t := range v.Typed {
+		if s := strings.TrimSpace(t.Value); strings.ContainsFunc(s, func(c rune) bool { return c > 0x7f || c == ' ' }) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // FieldView is a message at one field of a form.
@@ -105,6 +175,9 @@ func (r *Request) errorView(err error) ErrorView {
 		return v
 	}
 	v.Code, v.Message = e.Key, r.T(e.Key, e.Args...)
+	if e.Kind == fault.Unavailable && e.Key == "db.unavailable" {
+		v.Title, v.Away = r.T("ui.away.title"), r.away()
+	}
 	for _, f := range e.Fields {
 		v.Fields = append(v.Fields, FieldView{f.Field, f.Key, r.T(f.Key, f.Args...)})
 	}
@@ -140,7 +213,10 @@ func (r *Request) fail(err error) {
 		r.w.status = 499 // the reader has gone; nobody to tell
 		return
 	}
-	if Status(err) >= http.StatusInternalServerError {
+	switch {
+	case fault.Is(err, fault.Unavailable):
+		r.rt.cfg.Log.Warn("web: not now", "ref", r.Ref, "route", r.Route(), "actor", r.actorName(), "err", err)
+	case Status(err) >= http.StatusInternalServerError:
 		r.rt.cfg.Log.Error("web: request failed", "ref", r.Ref, "route", r.Route(), "actor", r.actorName(), "err", err)
 	}
 	if r.w.wrote() {
@@ -154,6 +230,12 @@ func (r *Request) show(err error) { r.render(r.errorView(err)) }
 func (r *Request) render(v ErrorView) {
 	w := r.w
 	w.Header().Set("Cache-Control", "no-store")
+	if v.Away != nil {
+		w.Header().Set("Retry-After", comeBack)
+		if v.Away.Look != "" && !r.fromScript() && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			w.Header().Set("Refresh", comeBack) // the page comes back by itself
+		}
+	}
 	switch {
 	case r.wantsJSON():
 		WriteJSONError(w, v)

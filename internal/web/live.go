@@ -11,6 +11,7 @@ import (
 
 	"bihuan/internal/authz"
 	"bihuan/internal/clock"
+	"bihuan/internal/db"
 	"bihuan/internal/fault"
 )
 
@@ -57,6 +58,8 @@ type Broker struct {
 	clock clock.Clock
 	boot  string
 
+	others *db.DB // by which other nodes are told; nil: there are none
+
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
 	seq    uint64
@@ -81,7 +84,55 @@ func NewBroker(c clock.Clock) *Broker {
 // then.
 func (b *Broker) Close() { b.once.Do(func() { close(b.closed) }) }
 
-// Publish hands m to everybody in its audience.
+// liveHint carries a message to the brokers of other nodes.
+const liveHint = "live"
+
+// Link joins the broker to those of the other nodes that share d.
+func (b *Broker) Link(d *db.DB) *Broker {
+	b.others = d
+	d.Hear(liveHint, func(text string) {
+		if text == "" { // some may have been missed
+			b.Publish(Message{Topic: "notification", To: Audience{Staff: true}})
+			return
+		}
+		var x travelling
+		if json.Unmarshal([]byte(text), &x) == nil {
+			x.Message.To = x.To
+			b.Publish(x.Message)
+		}
+	})
+	return b
+}
+
+// travelling is a message on its way to another node.
+type travelling struct {
+	Message
+	To Audience `json:"to"`
+}
+
+// usersMost is how many persons a message to another node names.
+const usersMost = 200
+
+// Everywhere is Publish for what only one node knows of: the others tell their
+// browsers too. Whoever follows the events does so on each node and just
+// publishes.
+func (b *Broker) Everywhere(m Message) {
+	b.Publish(m)
+	if b.others == nil {
+		return
+	}
+	users := m.To.Users
+	for first := true; first || len(users) > 0; first = false {
+		x := travelling{m, m.To}
+		x.To.Users = users[:min(len(users), usersMost)]
+		users = users[len(x.To.Users):]
+		if raw, err := json.Marshal(x); err == nil {
+			b.others.Tell(liveHint, string(raw))
+		}
+	}
+}
+
+// Publish hands m to everybody in its audience on this node.
 func (b *Broker) Publish(m Message) {
 	b.mu.Lock()
 	b.seq++
@@ -292,6 +343,9 @@ func (b *Broker) id() string {
 // that have changed meanwhile.
 func (b *Broker) stillThere(r *Request, s *subscriber) bool {
 	actor, err := r.Again()
+	if fault.Is(err, fault.Unavailable) {
+		return true // nobody can have been signed out meanwhile
+	}
 	if err != nil || actor.Kind != authz.User {
 		return false
 	}

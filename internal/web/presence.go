@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -62,7 +63,11 @@ const (
 // NewPresence returns an empty presence. look returns who may know of the
 // ticket, or the fault the actor gets because he may not.
 func NewPresence(b *Broker, c clock.Clock, look func(ctx context.Context, actor authz.Actor, ticketID int64) (Audience, error)) *Presence {
-	return &Presence{broker: b, clock: c, look: look, rooms: map[int64]*presenceRoom{}, wake: make(chan struct{}, 1)}
+	p := &Presence{broker: b, clock: c, look: look, rooms: map[int64]*presenceRoom{}, wake: make(chan struct{}, 1)}
+	if b.others != nil {
+		b.others.Hear(presenceHint, p.hear)
+	}
+	return p
 }
 
 // Route adds POST /live/presence {ticket, typing, idle, gone}. The answer is who is
@@ -88,11 +93,41 @@ func (p *Presence) Route(rt *Router) {
 
 // Beat says that actor has the ticket open, or has left it.
 func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, sign Sign) error {
-	typing, gone := sign == Typing, sign == Gone
 	to, err := p.look(ctx, actor, ticketID)
 	if err != nil {
 		return err
 	}
+	p.note(ticketID, actor.ID, actor.Name, sign, to)
+	if d := p.broker.others; d != nil {
+		if raw, err := json.Marshal(said{ticketID, actor.ID, actor.Name, sign, to}); err == nil {
+			d.Tell(presenceHint, string(raw))
+		}
+	}
+	return nil
+}
+
+// presenceHint carries a sign to the other nodes.
+const presenceHint = "presence"
+
+// said is a sign on its way to another node.
+type said struct {
+	Ticket int64    `json:"t"`
+	User   int64    `json:"u"`
+	Name   string   `json:"n"`
+	Sign   Sign     `json:"s"`
+	To     Audience `json:"to"`
+}
+
+func (p *Presence) hear(text string) {
+	var s said
+	if json.Unmarshal([]byte(text), &s) == nil && s.Ticket != 0 {
+		p.note(s.Ticket, s.User, s.Name, s.Sign, s.To)
+	}
+}
+
+// note takes down a sign and tells those on this node who may know.
+func (p *Presence) note(ticketID, userID int64, name string, sign Sign, to Audience) {
+	typing, gone := sign == Typing, sign == Gone
 	now := p.clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,19 +137,19 @@ func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, 
 		p.rooms[ticketID] = room
 	}
 	room.to = to
-	before, known := room.people[actor.ID]
+	before, known := room.people[userID]
 	was := known && before.typed.After(now)
 	if gone {
-		delete(room.people, actor.ID)
+		delete(room.people, userID)
 		if len(room.people) == 0 {
 			delete(p.rooms, ticketID)
 		}
 	} else {
-		who := &present{name: actor.Name, seen: now.Add(presentFor), idle: sign == Idle}
+		who := &present{name: name, seen: now.Add(presentFor), idle: sign == Idle}
 		if typing {
 			who.typed = now.Add(typingFor)
 		}
-		room.people[actor.ID] = who
+		room.people[userID] = who
 	}
 	if known == gone || was != typing || known && before.idle != (sign == Idle) {
 		p.tell(ticketID, room, now)
@@ -123,7 +158,6 @@ func (p *Presence) Beat(ctx context.Context, actor authz.Actor, ticketID int64, 
 	case p.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 func (p *Presence) tell(ticketID int64, room *presenceRoom, now time.Time) {

@@ -43,6 +43,7 @@ type Sessions struct {
 
 	mu    sync.Mutex
 	cache map[[sha256.Size]byte]cached
+	epoch int64 // grows with all that is forgotten: what was read before is not kept after it
 }
 
 // Session is one sign-in, for the list a person sees of his own.
@@ -64,7 +65,7 @@ type cached struct {
 
 const (
 	// A session is believed without asking the database for this long: at most
-	// so late a revocation by another node takes effect.
+	// so late a revocation by another node takes effect, should its hint be lost.
 	sessionTrust = 5 * time.Second
 	// last_seen_at is written at most this often.
 	seenEvery = 5 * time.Minute
@@ -83,7 +84,9 @@ func NewSessions(d *db.DB, accounts Accounts, cfg SessionConfig) *Sessions {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.Real()
 	}
-	return &Sessions{db: d, accounts: accounts, cfg: cfg, cache: map[[sha256.Size]byte]cached{}}
+	s := &Sessions{db: d, accounts: accounts, cfg: cfg, cache: map[[sha256.Size]byte]cached{}}
+	d.Hear(sessionHint, s.hear)
+	return s
 }
 
 // Start signs the user in on this browser: a new session and its cookie. A
@@ -160,6 +163,7 @@ func (s *Sessions) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 	hash, now := sha256.Sum256([]byte(c.Value)), s.cfg.Clock.Now()
 	s.mu.Lock()
 	e, ok := s.cache[hash]
+	epoch := s.epoch
 	s.mu.Unlock()
 	if ok && now.Before(e.until) {
 		return e.actor, true, nil
@@ -175,7 +179,9 @@ func (s *Sessions) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 	if len(s.cache) >= sessionCacheMax {
 		clear(s.cache)
 	}
-	s.cache[hash] = e
+	if s.epoch == epoch {
+		s.cache[hash] = e
+	}
 	s.mu.Unlock()
 	return e.actor, true, nil
 }
@@ -270,8 +276,28 @@ func (s *Sessions) RevokeAll(ctx context.Context, tx *db.Tx, userID, except int6
 // Forget makes the next request of the user ask the database again: call it
 // when his rights or his state have changed, after the change is committed.
 func (s *Sessions) Forget(userID int64) {
+	s.forget(userID)
+	s.db.Tell(sessionHint, strconv.FormatInt(userID, 10))
+}
+
+// sessionHint tells the other nodes whose sessions or rights have changed.
+const sessionHint = "session"
+
+func (s *Sessions) hear(text string) {
+	if id, err := strconv.ParseInt(text, 10, 64); err == nil {
+		s.forget(id)
+		return
+	}
+	s.mu.Lock()
+	s.epoch++
+	clear(s.cache)
+	s.mu.Unlock()
+}
+
+func (s *Sessions) forget(userID int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.epoch++
 	for h, e := range s.cache {
 		if e.s.UserID == userID {
 			delete(s.cache, h)

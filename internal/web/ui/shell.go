@@ -114,7 +114,10 @@ var (
 	}
 	errorPage = NewPage[web.ErrorView](files, "templates/error.html").Sample(
 		web.ErrorView{Status: 404, Title: "404", Message: "m", Ref: "ABCD-EFGH"},
-		web.ErrorView{Status: 401, Title: "401", Message: "m", Ref: "ABCD-EFGH", SignIn: "/sign-in"})
+		web.ErrorView{Status: 401, Title: "401", Message: "m", Ref: "ABCD-EFGH", SignIn: "/sign-in"},
+		web.ErrorView{Status: 503, Title: "503", Message: "m", Ref: "ABCD-EFGH", Away: &web.AwayView{Look: "/tickets"}},
+		web.ErrorView{Status: 503, Title: "503", Message: "m", Ref: "ABCD-EFGH", Away: &web.AwayView{}},
+		web.ErrorView{Status: 503, Title: "503", Message: "m", Ref: "ABCD-EFGH", Away: &web.AwayView{Send: "/tickets", Files: true, Typed: []web.TypedView{{Name: "title", Value: "a b"}}}})
 )
 
 var noShell Shell
@@ -233,6 +236,14 @@ func atMost99(n int) string {
 // RenderError draws the error as a page, or as a toast when htmx asked for a
 // fragment: what the reader has on the screen stays there.
 func (s *Shell) RenderError(w http.ResponseWriter, r *web.Request, e web.ErrorView) {
+	if e.Away != nil && r.Header.Get("HX-Live") == "true" {
+		// Nobody asked for this look; the next one will do.
+		w.Header().Set("HX-Retarget", "#toasts")
+		w.Header().Set("HX-Reswap", "none")
+		headers(w)
+		w.WriteHeader(e.Status)
+		return
+	}
 	if r.IsFragment() {
 		b := getBuffer()
 		defer putBuffer(b)
