@@ -38,11 +38,19 @@ type Service struct {
 	failed   map[int64]failure // by clock
 	batch    int               // how many clocks fire in the next transaction
 	about    About
+	wake     chan struct{} // the store is back: what was due meanwhile fires now
 }
 
 // New returns the service; see OnFire.
 func New(run *action.Runner) *Service {
-	return &Service{run: run, failed: map[int64]failure{}, batch: batchFirst}
+	s := &Service{run: run, failed: map[int64]failure{}, batch: batchFirst, wake: make(chan struct{}, 1)}
+	run.DB().OnBack(func() {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	})
+	return s
 }
 
 // OnFire sets who is told of firings; before the first Sweep.
@@ -125,6 +133,9 @@ func (s *Service) sweep(ctx context.Context, gentle bool) (fired int, err error)
 			all = all[len(part):]
 			began := clk.Now()
 			n, err := s.fire(ctx, part)
+			if fault.Is(err, fault.Unavailable) {
+				return fired, errors.Join(append(errs, err)...) // the store is away: none of them is to blame
+			}
 			if err != nil {
 				n = 0
 				for _, d := range part {
@@ -310,6 +321,7 @@ func (s *Service) Run(ctx context.Context, onError func(error)) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.wake:
 		case <-s.run.DB().Clock().After(sweepEvery):
 		}
 	}
