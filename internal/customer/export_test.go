@@ -22,9 +22,16 @@ func ListQuery(s *Service, ctx context.Context, sc authz.Scope, f Filter) (query
 		return "", nil, err
 	}
 	f.Limit = 25
-	w, err := p.window(ctx, s.db().Read(), sc, f)
+	drive, err := p.driver(ctx, s.db().Read())
+	if err != nil {
+		return "", nil, err
+	}
+	w, err := p.window(ctx, s.db().Read(), sc, f, drive, 0)
 	return w.query, w.args, err
 }
+
+// SetReaches changes how many customers a page passes.
+func SetReaches(s *Service, n ...int) { s.lists.reaches = n }
 
 // ActFor changes who jobs act for.
 func ActFor(s *Service, p People) { s.lists.people = p }

@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -123,7 +124,20 @@ func (f Filter) Whole() Query {
 type Page struct {
 	Rows       []Row
 	Next, Prev string
+	// Unfinished reports that the search ended before the page was full, after it
+	// had passed so many customers: it goes on at Next, or at Prev where it went
+	// backwards.
+	Unfinished bool
 }
+
+// reaches are how many customers are passed while those are looked for who
+// fulfil conditions that no index answers: a few at first, and when they do not
+// fill the page, Reach. Without an end, a condition nobody fulfils would read
+// all customers there are for every page.
+var reaches = []int{Reach / 10, Reach}
+
+// Reach is how many customers a page of a list passes at most.
+const Reach = 20_000
 
 // walked is scopeColumns for a walk in another order: the plus keeps SQLite from
 // collecting whole departments by their own indexes and sorting them.
@@ -161,30 +175,32 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 	if err != nil {
 		return Page{}, err
 	}
-	w, err := p.window(ctx, q, sc, f)
+	drive, err := p.driver(ctx, q)
 	if err != nil {
 		return Page{}, err
+	}
+	passes := []int{0}
+	if drive == nil && !f.Whole().Empty() {
+		if passes = reaches; s.lists.reaches != nil {
+			passes = s.lists.reaches
+		}
 	}
 	if !f.Whole().Empty() {
 		ctx = db.Planned(ctx)
 	}
-	rows, err := q.Query(ctx, w.query, w.args...)
-	if err != nil {
-		return Page{}, fmt.Errorf("customer: list: %w", err)
-	}
-	defer rows.Close()
+	var w window
 	var ids []int64
 	var keys []string
-	for rows.Next() {
-		var id int64
-		var k string
-		if err := rows.Scan(&id, &k); err != nil {
-			return Page{}, fmt.Errorf("customer: list: %w", err)
+	for _, reach := range passes {
+		if w, err = p.window(ctx, q, sc, f, drive, reach); err != nil {
+			return Page{}, err
 		}
-		ids, keys = append(ids, id), append(keys, k)
-	}
-	if err := rows.Err(); err != nil {
-		return Page{}, fmt.Errorf("customer: list: %w", err)
+		if ids, keys, err = w.read(ctx, q); err != nil {
+			return Page{}, err
+		}
+		if len(ids) > f.Limit || w.end == "" {
+			break
+		}
 	}
 	more := len(ids) > f.Limit
 	if more {
@@ -194,7 +210,7 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 		slices.Reverse(ids)
 		slices.Reverse(keys)
 	}
-	page := Page{}
+	page := Page{Unfinished: !more && w.end != ""}
 	if page.Rows, err = s.rows(ctx, q, ids); err != nil {
 		return Page{}, err
 	}
@@ -206,7 +222,40 @@ func (s *Service) List(ctx context.Context, sc authz.Scope, f Filter) (Page, err
 			page.Prev = w.order.cursor(keys[0], ids[0])
 		}
 	}
+	if page.Unfinished {
+		if w.back {
+			page.Prev = w.end
+		} else {
+			page.Next = w.end
+		}
+	}
+	if len(ids) == 0 && w.back {
+		page.Next = w.order.including(f.Before, w.order.desc)
+	} else if len(ids) == 0 && w.paged {
+		page.Prev = w.order.including(f.After, !w.order.desc)
+	}
 	return page, nil
+}
+
+// read returns the customers of the window and their keys.
+func (w window) read(ctx context.Context, q db.Querier) (ids []int64, keys []string, err error) {
+	rows, err := q.Query(ctx, w.query, w.args...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("customer: list: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var k string
+		if err := rows.Scan(&id, &k); err != nil {
+			return nil, nil, fmt.Errorf("customer: list: %w", err)
+		}
+		ids, keys = append(ids, id), append(keys, k)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, fmt.Errorf("customer: list: %w", err)
+	}
+	return ids, keys, nil
 }
 
 // nothing still says what is wrong with a filter.
@@ -222,9 +271,12 @@ type window struct {
 	order order
 	back  bool // rows come in the opposite order
 	paged bool
+	end   string // where the walk ends before it has passed all; "" it does not
 }
 
-func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filter) (w window, err error) {
+// window returns the query of a page. reach bounds the customers that are passed
+// on the way; 0 does not.
+func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filter, drive *finder, reach int) (w window, err error) {
 	o := orderOf(f.Sort)
 	w.order = o
 	cursor := f.After
@@ -239,6 +291,39 @@ func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filte
 	}
 	var a db.Args
 	limit := strconv.Itoa(f.Limit + 1)
+	var endKey any
+	var endID int64
+	// bound finds where a walk has passed reach customers; of several walks the
+	// one that is there first ends all.
+	bound := func(of string, args ...any) error {
+		if reach == 0 {
+			return nil
+		}
+		b := db.Args{Values: args}
+		query := `SELECT ` + o.key + `, c.id FROM customers c WHERE ` + of + o.only
+		if paged {
+			query += " AND (" + o.key + ", c.id) " + cmp + " (" + b.Add(at) + ", " + b.Add(id) + ")"
+		}
+		var k string
+		var n int64
+		err := q.QueryRow(ctx, query+` ORDER BY `+o.key+` `+dir+`, c.id `+dir+` LIMIT 1 OFFSET `+strconv.Itoa(reach), b.Values...).Scan(&k, &n)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("customer: list: %w", err)
+		}
+		end := o.cursor(k, n)
+		key, _, _ := o.parse(end)
+		if was, ok := endKey.(int64); w.end != "" && ok {
+			c := cmpPair(key.(int64), n, was, endID)
+			if (dir == "DESC") != (c > 0) {
+				return nil
+			}
+		}
+		w.end, endKey, endID = end, key, n
+		return nil
+	}
 	arm := func(from, of string) (string, error) {
 		cond, err := p.where(&a)
 		if err != nil {
@@ -248,15 +333,18 @@ func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filte
 		if paged {
 			where += " AND (" + o.key + ", c.id) " + cmp + " (" + a.Add(at) + ", " + a.Add(id) + ")"
 		}
+		if w.end != "" {
+			within := " >= ("
+			if dir == "ASC" {
+				within = " <= ("
+			}
+			where += " AND (" + o.key + ", c.id)" + within + a.Add(endKey) + ", " + a.Add(endID) + ")"
+		}
 		return `SELECT c.id AS id, ` + o.key + ` AS k FROM ` + from + ` WHERE ` + where +
 			` ORDER BY ` + o.key + ` ` + dir + `, c.id ` + dir + ` LIMIT ` + limit, nil
 	}
 	finish := func() (window, error) { w.args = a.Values; return w, nil }
 
-	drive, err := p.driver(ctx, q)
-	if err != nil {
-		return w, err
-	}
 	if drive != nil {
 		few, err := drive.ids(&a)
 		if err != nil {
@@ -272,21 +360,32 @@ func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filte
 	}
 	arms := len(sc.Departments()) + 2
 	if sc.Everything() || o.key != "c.activity_at" || arms > maxBranches {
+		if sc.Everything() || len(sc.Departments()) > 0 { // else his own few are sorted
+			if err := bound("1 = 1"); err != nil {
+				return w, err
+			}
+		}
 		if w.query, err = arm("customers c", onWalk(sc, &a)); err != nil {
 			return w, err
 		}
 		return finish()
 	}
-	var parts []string
-	for i, d := range append(slices.Clone(sc.Departments()), -1, -2) {
-		col, v := "c.department_id = ", d
-		switch d {
-		case -1:
-			col, v = "c.owner_id = ", sc.User()
-		case -2:
-			col, v = "c.created_by = ", sc.User()
+	type walk struct {
+		col string
+		v   int64
+	}
+	walks := []walk{{"c.owner_id = ", sc.User()}, {"c.created_by = ", sc.User()}}
+	for _, d := range sc.Departments() {
+		walks = append(walks, walk{"c.department_id = ", d})
+	}
+	for _, x := range walks {
+		if err := bound(x.col+"$1", x.v); err != nil {
+			return w, err
 		}
-		body, err := arm("customers c", col+a.Add(v))
+	}
+	var parts []string
+	for i, x := range walks {
+		body, err := arm("customers c", x.col+a.Add(x.v))
 		if err != nil {
 			return w, err
 		}
@@ -295,6 +394,9 @@ func (p *plan) window(ctx context.Context, q db.Querier, sc authz.Scope, f Filte
 	w.query = `SELECT id, k FROM (` + strings.Join(parts, ` UNION `) + `) u ORDER BY k ` + dir + `, id ` + dir + ` LIMIT ` + limit
 	return finish()
 }
+
+// cmpPair compares two places of a list by key, then id.
+func cmpPair(k1, id1, k2, id2 int64) int { return cmp.Or(cmp.Compare(k1, k2), cmp.Compare(id1, id2)) }
 
 // fewCustomers is how many customers of one condition are sorted rather than
 // met on a walk through all.
@@ -333,6 +435,19 @@ func (o order) cursor(k string, id int64) string {
 	}
 	n, _ := strconv.ParseInt(k, 10, 64)
 	return cursorOf(n, id)
+}
+
+// including returns a cursor behind that place, so that reading from there in the
+// other direction meets its customer too; up says which side that is.
+func (o order) including(cursor string, up bool) string {
+	k, id, ok := o.parse(cursor)
+	if !ok {
+		return ""
+	}
+	if id--; up {
+		id += 2
+	}
+	return o.cursor(fmt.Sprint(k), id)
 }
 
 // parse returns ok false for anything cursor has not made for such an order: that

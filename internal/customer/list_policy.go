@@ -60,6 +60,7 @@ type lists struct {
 	people  People
 	files   *blob.Files
 	jobs    *job.Queue
+	reaches []int          // nil: the package's
 	exports ExportApproval // nil: every export starts at once
 }
 

@@ -152,6 +152,16 @@ func (p *prober) enough(best int) bool {
 	return p.err != nil || better >= p.limit
 }
 
+// found reports whether somebody was found in this way.
+func (p *prober) found(by string) bool {
+	for _, f := range p.hits {
+		if f.by == by {
+			return true
+		}
+	}
+	return false
+}
+
 // look adds the customers in scope that fulfil cond; make adds its arguments.
 func (p *prober) look(by string, score int, cond func(a *db.Args) string) {
 	if p.enough(score) {
@@ -271,6 +281,15 @@ func (p *prober) words(text string) {
 	// What every company's name ends with stands in hundreds of thousands of them:
 	// looked for with the rest it costs a hundred times as much as the rest.
 	if core := nameKey(Company, text); utf8.RuneCountInString(core) >= 3 && len(core) < len(text) && strings.Contains(text, core) {
+		if p.s.db().Dialect() == db.SQLite && p.found(ByName) {
+			// A company by its whole name. Its pairs of characters stand in tens of
+			// thousands of names each, and this engine walks all their lists: who
+			// bears the name with something behind it, a branch, is its neighbour.
+			p.look(ByName, 61, func(a *db.Args) string {
+				return "c.name_key > " + a.Add(core) + " AND c.name_key < " + a.Add(core+"\U0010FFFF")
+			})
+			return
+		}
 		text, p.whole = core, text
 	}
 	// The newest first, and no further than it takes: in this order of tables the

@@ -62,7 +62,7 @@ type importView struct {
 	More        int // problems not shown
 	Failure     string
 	Levels      *customer.LevelBatch // the levels that wait for approval, or did
-	CanMerge    bool // may go on with the suspected duplicates
+	CanMerge    bool                 // may go on with the suspected duplicates
 }
 
 // columnView is one column of the table: its heading and what it may mean.
