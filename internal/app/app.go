@@ -44,6 +44,8 @@ import (
 	"bihuan/internal/inbound"
 	"bihuan/internal/job"
 	"bihuan/internal/keyring"
+	"bihuan/internal/knowledge"
+	"bihuan/internal/knowledge/knowledgeui"
 	"bihuan/internal/manual"
 	"bihuan/internal/node"
 	"bihuan/internal/notify"
@@ -89,6 +91,7 @@ type App struct {
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
 	Canned     *canned.Service
+	Knowledge  *knowledge.Service
 	Clocks     *sla.Service
 	Calendars  *calendar.Service
 	Rules      *rule.Service
@@ -217,7 +220,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		Nav:      navigation(approvals, tasks, customers),
 		Actions:  append(slices.Clone(ticketui.Actions), taskui.Action),
 		Home:     "/",
-		Visitors: []string{"/portal/", "/c/"},
+		Visitors: []string{"/portal/", "/c/", "/help/"},
 		Unread:   func(ctx context.Context, a authz.Actor) int { n, _ := notices.Unread(ctx, a.ID, 100); return n },
 		SetLang:  organisation.SetLang,
 		SetKeys:  organisation.SetKeys,
@@ -232,7 +235,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 		return web.Audience{Perm: ticket.PermView, Owners: owners, Department: dep}, err
 	})
 
-	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Clocks: clocks, Calendars: calendars,
+	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Knowledge: knowledge.New(run, organisation, tickets, files), Clocks: clocks, Calendars: calendars,
 		Notify: notices, Files: files, Queue: queue, Duties: duties, Nodes: node.New(d, leases.Holder(), Version, cfg.Data), Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.Inbound = inbound.New(run, tickets, customers, keys)
 	a.forget()
@@ -242,6 +245,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	a.duties()
 	a.care()
 	a.writing()
+	a.keepKnowledge()
 	a.gauges()
 	if !o.Offline {
 		if err := a.seed(ctx); err != nil {
@@ -258,6 +262,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 		complaintui.Nav(),
 		ui.Nav{Key: "customers", Href: "/customers", Icon: "users", LabelKey: "customer.nav", Perm: customer.PermView, Letter: "c"},
 		approvalui.Nav(approvals),
+		knowledgeui.Nav(),
 		ui.Nav{Key: "notifications", Href: "/notifications", Icon: "bell", LabelKey: "notify.title", Menu: true},
 		cannedui.Nav(),
 		manual.Nav(),
@@ -285,23 +290,25 @@ func (a *App) routes() {
 	besides.Panels = append(besides.Panels, processui.Panel(a.Processes))
 	besides.StageName, besides.Stages = a.Processes.StageName, processui.Stages(a.Processes)
 	a.macros(&besides)
+	a.knowledge(&besides)
 	a.tasksBeside(&besides)
 	ticketui.Routes(rt, besides)
 	taskui.Routes(rt, a.taskPages())
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org, a.complaintPath)
 	cannedui.Routes(rt, a.cannedPages())
+	knowledgeui.Routes(rt, a.knowledgePages())
 	processui.Routes(rt, a.Processes, a.Tickets, a.Org)
 	approvalui.Routes(rt, a.Approvals, a.Org)
 	calendarui.Routes(rt, a.calendarPages())
 	settingsui.Routes(rt, a.Tickets, a.Org, ticketui.Explain(a.Tickets, a.Org))
 	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org, a.outlook)
-	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints))
+	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints).ShowHelp(a.Knowledge.Open))
 	inbound.Routes(rt, a.Inbound, a.Config.PublicURL)
 	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)
-	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy, Processes: a.Processes, Calendars: a.Calendars}, api.Config{Clock: a.DB.Clock()})
+	v1.Mount(rt, v1.Rooms{Run: a.Run, Org: a.Org, Approvals: a.Approvals, Tasks: a.Tasks, Customers: a.Customers, Tickets: a.Tickets, Canned: a.Canned, Knowledge: a.Knowledge, Complaints: a.Complaints, Rules: a.Rules, Privacy: a.Privacy, Processes: a.Processes, Calendars: a.Calendars}, api.Config{Clock: a.DB.Clock()})
 	demoui.Routes(rt, sampleData{a})
 	rt.Handle("GET /{$}", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		for _, to := range []struct {
@@ -443,7 +450,10 @@ func (a *App) seed(ctx context.Context) error {
 		if err := ticket.Seed(ctx, act, deps); err != nil {
 			return err
 		}
-		return canned.Seed(ctx, act)
+		if err := canned.Seed(ctx, act); err != nil {
+			return err
+		}
+		return knowledge.Seed(ctx, act)
 	})
 	if err != nil {
 		return fmt.Errorf("app: defaults: %w", err)
@@ -463,7 +473,7 @@ func (a *App) Background(ctx context.Context) {
 	ctx = db.Behind(ctx)
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context){
-		a.DB.Watch, a.DB.Talk, a.Nodes.Run, a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow,
+		a.DB.Watch, a.DB.Talk, a.Nodes.Run, a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow, a.countReaders,
 		func(ctx context.Context) { tendMemory(ctx, a.DB) },
 		func(ctx context.Context) {
 			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })

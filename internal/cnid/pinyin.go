@@ -48,6 +48,18 @@ func syllables(s string) []string {
 			}
 		}
 	}
+	return spell(out, runes[i:])
+}
+
+// Syllables is the reading of a plain text: one syllable for each Chinese letter,
+// read as in words, not as in names of people.
+func Syllables(s string) []string {
+	runes := []rune(strings.ToLower(norm.NFKC.String(s)))
+	return spell(make([]string, 0, len(runes)), runes)
+}
+
+func spell(out []string, runes []rune) []string {
+	i := 0
 	for i < len(runes) {
 		if y, n := wordAt(runes[i:]); n > 0 {
 			out = append(out, y...)

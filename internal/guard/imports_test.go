@@ -18,7 +18,7 @@ var floors = []struct {
 }{
 	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet", "ical", "eml"}},
 	{"works", true, []string{"db", "setting", "outbound", "authz", "event", "action", "number", "job", "node", "keyring", "blob", "search", "web", "backup", "api"}},
-	{"rooms", true, []string{"org", "calendar", "approval", "field", "task", "journal", "customer", "sla", "ticket", "complaint", "process", "canned", "rule", "privacy"}},
+	{"rooms", true, []string{"org", "calendar", "approval", "field", "task", "journal", "customer", "sla", "ticket", "complaint", "process", "canned", "knowledge", "rule", "privacy"}},
 	{"listeners and channels", false, []string{"notify", "portal", "inbound", "importer", "manual", "api/v1"}},
 	{"roof", true, []string{"demo", "bench", "app"}},
 }

@@ -51,12 +51,12 @@ var text = sync.OnceValues(func() (v view, err error) {
 
 // Nav is the entry of the manual.
 func Nav() ui.Nav {
-	return ui.Nav{Key: "manual", Href: "/help", Icon: "book", LabelKey: "manual.title", Menu: true}
+	return ui.Nav{Key: "manual", Href: "/manual", Icon: "help", LabelKey: "manual.title", Menu: true}
 }
 
 // Routes adds the page; everybody signed in may read.
 func Routes(rt *web.Router) {
-	rt.Handle("GET /help", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
+	rt.Handle("GET /manual", web.SignedIn, func(w http.ResponseWriter, r *web.Request) error {
 		v, err := text()
 		if err != nil {
 			return err

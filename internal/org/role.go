@@ -243,3 +243,29 @@ func (s *Service) DeleteRole(ctx context.Context, actor authz.Actor, id, version
 		return nil
 	})
 }
+
+// RolesOf returns the ids of the roles a person has.
+func (s *Service) RolesOf(ctx context.Context, userID int64) ([]int64, error) {
+	o, err := s.current(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if u := o.users[userID]; u != nil {
+		return slices.Clone(u.RoleIDs), nil
+	}
+	return nil, nil
+}
+
+// Above returns the departments and all above them.
+func (s *Service) Above(ctx context.Context, departments []int64) (out []int64, err error) {
+	o, err := s.current(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range departments {
+		for ; id != 0 && !slices.Contains(out, id) && o.departments[id] != nil; id = o.departments[id].ParentID {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}

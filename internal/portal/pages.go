@@ -26,6 +26,7 @@ var files embed.FS
 var _ = ui.AddAssets(files, "portal.css", "portal.js")
 
 type homeView struct {
+	Help    bool // there are help pages
 	Form    *web.Form
 	Closed  bool
 	Contact string
@@ -44,6 +45,7 @@ type newView struct {
 	Retention string
 	FileHint  string
 	Version   string
+	Help      bool // articles are offered while the title is written
 }
 
 // uploadView is the place for files in a form; URL takes one at once.
@@ -84,8 +86,8 @@ var (
 		Kept: []Upload{{Seal: "s", Meta: blob.Meta{Name: "a.png", Info: blob.Info{Size: 3}}}}, Done: "answered",
 		Talk: []message{{Mine: true, Kind: "request", Body: "x", At: time.Unix(1, 0)}, {ID: 2, Kind: "question", Who: "x", Body: "?", Correct: true, At: time.Unix(1, 0),
 			Files: []file{{ID: 1, Name: "a.png", Size: 3, Image: true}, {ID: 2, Name: "b.pdf", Size: 3}}}}}
-	homePage     = ui.NewPage[homeView](files, "home.html", "lookup.html").Sample(homeView{Closed: true, Contact: "x"}, homeView{Contact: "x"})
-	newPage      = ui.NewPage[newView](files, "new.html", "files.html").Sample(newView{Closed: true, Contact: "x"}, newView{Company: "x", Kept: sample.Kept, Retention: "x", Version: PrivacyVersion})
+	homePage     = ui.NewPage[homeView](files, "home.html", "lookup.html").Sample(homeView{Closed: true, Contact: "x"}, homeView{Contact: "x", Help: true})
+	newPage      = ui.NewPage[newView](files, "new.html", "files.html").Sample(newView{Closed: true, Contact: "x"}, newView{Help: true, Company: "x", Kept: sample.Kept, Retention: "x", Version: PrivacyVersion})
 	receivedPage = ui.NewPage[receivedView](files, "received.html").Sample(receivedView{Number: "1", Code: "x", Token: "t", Promises: []string{"x"}})
 	voidPage     = ui.NewPage[voidView](files, "void.html", "lookup.html").Sample(voidView{Contact: "x"})
 	statusPage   = ui.NewPage[statusView](files, "status.html", "files.html").Sample(samples()...)
@@ -99,6 +101,7 @@ func samples() []statusView {
 	late.State, late.Mode, late.CanRate, late.Done = "completed", "reopen", true, "second"
 	closed.State, closed.Mode, closed.Rating, closed.Done = "closed", "new", done.Rating, "new"
 	cancelled.State, cancelled.Mode, cancelled.Steps, cancelled.Upload = "cancelled", "new", nil, false
+	done.Help = true
 	staff.Staff, staff.Paged, staff.Merged = true, true, "x"
 	grieved := sample
 	grieved.Steps, grieved.Way = nil, &way{Steps: []step{{"receive", true, false}, {"calm", false, true}}, Notice: "n", Recourse: "r"}
@@ -169,7 +172,7 @@ func (p *pages) showHome(w http.ResponseWriter, r *web.Request, f *web.Form, err
 	if e != nil {
 		return e
 	}
-	v := homeView{Form: f, Closed: st.Closed, Contact: st.Contact}
+	v := homeView{Help: p.hasHelp(r.Context()), Form: f, Closed: st.Closed, Contact: st.Contact}
 	if err != nil {
 		return homePage.Invalid(w, r, err, f, chrome(r.T("portal.home.title")), v)
 	}
@@ -190,7 +193,7 @@ func (p *pages) lookup(w http.ResponseWriter, r *web.Request) error {
 
 func (p *pages) newView(r *web.Request, f *web.Form) (newView, error) {
 	st, err := p.Settings(r.Context())
-	v := newView{Form: f, Once: f.Get("form"), Closed: st.Closed, Contact: st.Contact, Company: p.Company(r.Context(), r.Lang), Retention: months(r.Lang, st.RetentionMonths), FileHint: fileHint(r), Version: PrivacyVersion}
+	v := newView{Help: p.hasHelp(r.Context()), Form: f, Once: f.Get("form"), Closed: st.Closed, Contact: st.Contact, Company: p.Company(r.Context(), r.Lang), Retention: months(r.Lang, st.RetentionMonths), FileHint: fileHint(r), Version: PrivacyVersion}
 	if _, bad := p.formKey(v.Once); bad != nil {
 		v.Once = p.newForm()
 	}
@@ -384,7 +387,7 @@ func (p *pages) status(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Staff = r.Actor.Kind == authz.User
+	v.Staff, v.Help = r.Actor.Kind == authz.User, p.hasHelp(r.Context())
 	if d := q.Get("done"); slices.Contains(doneKeys, d) {
 		v.Done = d
 	}

@@ -63,6 +63,7 @@ type Service struct {
 	company    func(ctx context.Context) string
 	complaints *complaint.Service // nil: complaints are shown like other requests
 	limits     limits
+	help       func(ctx context.Context) bool // nil: there are no help pages
 }
 
 // ShowComplaints lets customers see the steps of their complaints.
@@ -70,6 +71,14 @@ func (s *Service) ShowComplaints(c *complaint.Service) *Service {
 	s.complaints = c
 	return s
 }
+
+// ShowHelp offers the help pages wherever open says that there are some.
+func (s *Service) ShowHelp(open func(ctx context.Context) bool) *Service {
+	s.help = open
+	return s
+}
+
+func (s *Service) hasHelp(ctx context.Context) bool { return s.help != nil && s.help(ctx) }
 
 // limits are buckets: so many at once, then one per interval.
 type limits struct {

@@ -22,6 +22,7 @@ import (
 // statusView is a request as its customer sees it. There is no field in it for
 // anything else.
 type statusView struct {
+	Help      bool   // there are help pages
 	Merged    string // numbers of his requests handled with this one
 	Token     string
 	Number    string

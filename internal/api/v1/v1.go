@@ -18,6 +18,8 @@ import (
 	"bihuan/internal/customer/customerapi"
 	"bihuan/internal/field"
 	"bihuan/internal/field/fieldapi"
+	"bihuan/internal/knowledge"
+	"bihuan/internal/knowledge/knowledgeapi"
 	"bihuan/internal/org"
 	"bihuan/internal/org/orgapi"
 	"bihuan/internal/privacy"
@@ -43,6 +45,7 @@ type Rooms struct {
 	Tickets    *ticket.Service
 	Complaints *complaint.Service
 	Canned     *canned.Service
+	Knowledge  *knowledge.Service
 	Privacy    *privacy.Service
 	Processes  *process.Service
 	Calendars  *calendar.Service
@@ -60,6 +63,7 @@ func Mount(rt *web.Router, r Rooms, cfg api.Config) *api.API {
 	ticketapi.Routes(a, r.Run, r.Tickets, r.Customers, r.Org)
 	complaintapi.Routes(a, r.Complaints, r.Org)
 	cannedapi.Routes(a, r.Run, r.Canned, r.Tickets, r.Org)
+	knowledgeapi.Routes(a, r.Run, r.Knowledge, r.Tickets, r.Org)
 	approvalapi.Routes(a, r.Approvals, r.Org)
 	ruleapi.Routes(a, r.Rules)
 	taskapi.Routes(a, r.Tasks, r.Org)

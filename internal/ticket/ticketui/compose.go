@@ -19,20 +19,21 @@ import (
 // composer is where somebody writes: a reply, a note or a follow-up record,
 // each with a text of its own, so that changing one's mind loses nothing.
 type composer struct {
-	Kinds   []string
-	Kind    string
-	Form    *web.Form
-	Methods []ui.Option
-	People  []ui.Option
-	Uploads map[string][]uploaded // by kind
-	Vague   []string              // what the record lacks, in the reader's language; nil: nothing
-	Claim   bool                  // nobody handles the ticket: a reply takes it
-	Sends   []sendWith            // moves a reply can come with
-	Canned  bool                  // texts under a short code can be called
-	Needs   ticket.Verb           // the move whose form asks for more than a text; "" none
-	Answer  string                // what a conference agreed to say
-	begun   bool                  // something is written already
-	actor   int64
+	Kinds    []string
+	Kind     string
+	Form     *web.Form
+	Methods  []ui.Option
+	People   []ui.Option
+	Uploads  map[string][]uploaded // by kind
+	Vague    []string              // what the record lacks, in the reader's language; nil: nothing
+	Claim    bool                  // nobody handles the ticket: a reply takes it
+	Sends    []sendWith            // moves a reply can come with
+	Articles bool                  // knowledge articles can be called
+	Canned   bool                  // texts under a short code can be called
+	Needs    ticket.Verb           // the move whose form asks for more than a text; "" none
+	Answer   string                // what a conference agreed to say
+	begun    bool                  // something is written already
+	actor    int64
 }
 
 // sendWith is a move that a reply can come with, so that both are one step.
@@ -51,7 +52,7 @@ func (c composer) Key() any {
 	for _, s := range c.Sends {
 		key += " " + string(s.Verb)
 	}
-	return key + fmt.Sprint(" ", c.Claim, c.Canned)
+	return key + fmt.Sprint(" ", c.Claim, c.Canned, c.Articles)
 }
 
 const (
@@ -91,7 +92,7 @@ type colleaguesOf int64
 
 // composerOf prepares the composer; f nil: with the drafts of the reader.
 func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
-	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor)}
+	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor), Articles: p.Articles != nil && p.Articles(r.Actor)}
 	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
 	}

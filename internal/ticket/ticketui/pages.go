@@ -54,6 +54,9 @@ type Rooms struct {
 	// Canned reports whether an actor may call texts under a short code, at
 	// /tickets/{number}/canned; nil: there are none.
 	Canned func(actor authz.Actor) bool
+	// Articles reports whether an actor may call knowledge articles behind ??, at
+	// /tickets/{number}/articles; nil: there are none.
+	Articles func(actor authz.Actor) bool
 	// Stages are what the queue can be narrowed to; nil: there are no processes.
 	Stages func(r *web.Request) ([]ui.Option, error)
 	// StageName names a stage of a version of a process; nil: as it was stored.

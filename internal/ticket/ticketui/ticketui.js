@@ -117,51 +117,55 @@ on('keydown', e => {
 }, true);
 on('focusout', e => { if (e.target == area) shut(); });
 
-// Texts under a short code: "/" and its code, title or pinyin initials open the list; so does the button. It is fetched when asked for.
+// Texts under a short code, and knowledge articles behind "??": "/" and its code, title or pinyin initials open the list; so does the button. It is fetched when asked for.
 // An input method in Chinese mode makes "、" of the same key: at the start of a line it means the same.
-let texts, ta, slash = -1, choice = 0, quiet = -1, quietQ = '', looked = 0, waiting;
+let texts, ta, from_, slash = -1, choice = 0, quiet = -1, quietQ = '', looked = 0, waiting;
 const startOf = t => {
-  const before = t.value.slice(0, t.selectionStart), m = before.match(/(?:^|[\s\u3000])([\/／])([^\s\/／]{0,20})$/) || before.match(/(?:^|\n)(、)([^\s、，。]{0,20})$/);
-  return m ? { at: before.length - m[2].length - 1, q: m[2] } : null;
+  const before = t.value.slice(0, t.selectionStart), a = t.form.dataset.articles && before.match(/[?？]{2}([^\s?？，。!！]{0,30})$/);
+  if (a) return { at: before.length - a[0].length, q: a[1], url: t.form.dataset.articles, articles: true };
+  if (!t.form.dataset.canned) return null;
+  const m = before.match(/(?:^|[\s\u3000])([\/／])([^\s\/／]{0,20})$/) || before.match(/(?:^|\n)(、)([^\s、，。]{0,20})$/);
+  return m ? { at: before.length - m[2].length - 1, q: m[2], url: t.form.dataset.canned } : null;
 };
 function hide() { texts?.remove(); texts = null; slash = -1; clearTimeout(waiting); if (ta) { ta.removeAttribute('aria-activedescendant'); ta.removeAttribute('aria-controls'); } }
 on('input', e => {
-  const t = e.target, url = t.form?.dataset.canned;
-  if (!url || !t.matches('.composer textarea') || e.isComposing) return;
+  const t = e.target;
+  if (!t.form || !t.matches('.composer textarea') || e.isComposing) return;
   const hit = startOf(t);
   if (!hit) { quiet = -1; return hide(); }
   if (hit.at == quiet && hit.q && hit.q.startsWith(quietQ)) return; // closed with Escape; a slash typed anew opens it again
   quiet = -1;
-  ta = t; slash = hit.at;
+  ta = t; slash = hit.at; from_ = hit;
   const n = ++looked;
   clearTimeout(waiting);
-  waiting = setTimeout(() => fetch(url + '?q=' + encodeURIComponent(hit.q), { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : []).then(found => {
+  waiting = setTimeout(() => fetch(hit.url + '?q=' + encodeURIComponent(hit.q), { headers: { Accept: 'application/json' } }).then(r => r.ok ? r.json() : []).then(found => {
     if (n != looked || slash < 0 || !t.isConnected) return;
     const at = slash;
     hide(); slash = at;
     if (!found.length) return;
-    choice = 0;
-    texts = el('ul', { className: 'mentions texts', role: 'listbox', id: 'texts', ariaLabel: $('[data-canned-open]', t.form)?.ariaLabel || '' }, ...found.map((x, i) => {
+    choice = 0; from_ = hit;
+    texts = el('ul', { className: 'mentions texts', role: 'listbox', id: 'texts', ariaLabel: $(hit.articles ? '[data-articles-open]' : '[data-canned-open]', t.form)?.ariaLabel || '' }, ...found.map((x, i) => {
       const li = el('li', { role: 'option', id: 'text' + i }, el('b', { textContent: x.title }), x.code ? el('code', { textContent: '/' + x.code }) : '', el('small', { textContent: x.note }), el('span', { className: 'clip mut', textContent: x.text }));
       li.setAttribute('aria-selected', i == 0);
       li.onmousedown = ev => { ev.preventDefault(); call(x); };
       li._x = x;
       return li;
     }));
+    if (hit.articles) texts.append(el('li', { className: 'mut hint', role: 'presentation', textContent: $('[data-articles-open]', t.form)?.dataset.hint || '' }));
     t.closest('.box').prepend(texts);
     t.setAttribute('aria-controls', 'texts'); t.setAttribute('aria-activedescendant', 'text0');
   }).catch(() => {}), hit.q ? 120 : 0);
 });
 on('keydown', e => {
   if (!texts || e.target != ta || e.isComposing || e.keyCode == 229) return;
-  const lis = [...texts.children];
+  const lis = $$('[role=option]', texts);
   if (e.key == 'ArrowDown' || e.key == 'ArrowUp') {
     choice = (choice + (e.key == 'ArrowDown' ? 1 : lis.length - 1)) % lis.length;
     lis.forEach((li, i) => li.setAttribute('aria-selected', i == choice));
     lis[choice].scrollIntoView({ block: 'nearest' });
     ta.setAttribute('aria-activedescendant', lis[choice].id);
   }
-  else if ((e.key == 'Enter' || e.key == 'Tab') && !e.ctrlKey && !e.metaKey && !e.shiftKey) call(lis[choice]._x);
+  else if ((e.key == 'Enter' || e.key == 'Tab') && !e.ctrlKey && !e.metaKey && !e.shiftKey) call(lis[choice]._x, e.altKey ? 'link' : '');
   else if (e.key == 'Escape') { quiet = slash; quietQ = startOf(ta)?.q || ''; hide(); }
   else return;
   e.preventDefault(); e.stopImmediatePropagation();
@@ -172,13 +176,15 @@ function type(t, text, from, to) {
   t.focus(); t.setSelectionRange(from, to);
   if (!doc.execCommand('insertText', false, text)) { t.setRangeText(text, from, to, 'end'); t.dispatchEvent(new Event('input', { bubbles: true })); }
 }
-async function call(x) {
-  const t = ta, from = slash, to = t.selectionStart, f = t.form, data = new FormData();
+async function call(x, as) {
+  const t = ta, from = slash, to = t.selectionStart, f = t.form, url = from_.url, data = new FormData();
   hide();
   data.append('id', x.id);
+  if (as) data.append('as', as);
+  data.append('kind', f.elements.kind?.value || '');
   const note = $('[data-draft-status]', f);
   try {
-    const r = await fetch(f.dataset.canned, { method: 'POST', body: data, headers: { Accept: 'application/json' } });
+    const r = await fetch(url, { method: 'POST', body: data, headers: { Accept: 'application/json' } });
     const a = await r.json();
     if (!r.ok) throw new Error(a.detail || a.title || '');
     quiet = from; quietQ = '';
@@ -196,14 +202,25 @@ async function call(x) {
   } catch (err) { if (note && err.message) note.textContent = err.message; }
   quiet = -1;
 }
+on('click', e => { // an article beside the ticket goes into what is being written
+  const b = e.target.closest?.('[data-article]'), f = b && $('.composer[data-articles]');
+  if (!f) return;
+  const t = $$('textarea', f).find(x => x.offsetParent && x.matches('[class^="for-"]'));
+  if (!t) return;
+  const at = t.selectionStart, gap = at && t.value[at - 1] != '\n' ? '\n' : '';
+  if (gap) type(t, gap, at, t.selectionEnd);
+  ta = t; slash = t.selectionStart; from_ = { url: f.dataset.articles };
+  call({ id: b.dataset.article }, b.dataset.as);
+});
 on('click', e => {
-  const b = e.target.closest?.('[data-canned-open]');
+  const b = e.target.closest?.('[data-canned-open], [data-articles-open]');
   if (!b) return;
   const f = b.form, t = $$('textarea', f).find(x => x.offsetParent && x.matches('[class^="for-"]'));
   if (!t) return;
   const at = t.selectionStart, before = t.value[at - 1];
   if (texts) return hide();
   quiet = -1;
+  if (b.matches('[data-articles-open]')) return type(t, '??', at, t.selectionEnd);
   type(t, before && !/\s/.test(before) ? ' /' : '/', at, t.selectionEnd);
 });
 

@@ -1,0 +1,9 @@
+package knowledgeui
+
+import (
+	"testing"
+
+	"bihuan/internal/web/ui/uitest"
+)
+
+func TestPages(t *testing.T) { uitest.Pages(t) }
