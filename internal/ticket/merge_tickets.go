@@ -39,6 +39,7 @@ type mergedKept struct {
 	Children           []int64 `json:"children,omitempty"`
 	Watchers           []int64 `json:"watchers,omitempty"` // who began to watch the survivor with it
 	Linked             bool    `json:"linked,omitempty"`   // the link was made with it
+	Tags               []int64 `json:"tags,omitempty"`     // that came to the survivor with it
 }
 
 // Merging is a merge that can be seen, and perhaps taken back.
@@ -144,6 +145,9 @@ func (e *effect) merge(ctx context.Context) error {
 			kept.Watchers = append(kept.Watchers, u)
 		}
 	}
+	if to.Tags, kept.Tags, err = joinTags(ctx, a.Tx, &e.old, &to); err != nil {
+		return err
+	}
 	var n int
 	if err := a.QueryRow(ctx, `SELECT COUNT(*) FROM ticket_relations WHERE ticket_id = $1 AND other_id = $2 AND kind = 'duplicate'`, e.old.ID, to.ID).Scan(&n); err != nil {
 		return fmt.Errorf("ticket: links of %d: %w", e.old.ID, err)
@@ -178,6 +182,9 @@ func (e *effect) merge(ctx context.Context) error {
 	}
 	f := fact(oldTo, to)
 	f.From, f.Args, f.Tell = "", []string{e.old.Number, e.old.Title}, tell(to.AssigneeID)
+	if f.Changes, err = tagChange(ctx, a, oldTo.Tags, to.Tags); err != nil {
+		return err
+	}
 	return s.note(ctx, a, "ticket.merged_in", to, f, e.in.Reason)
 }
 
@@ -269,6 +276,9 @@ func (e *effect) unmerge(ctx context.Context) error {
 			return fmt.Errorf("ticket: unlink %d: %w", e.old.ID, err)
 		}
 	}
+	if to.Tags, err = partTags(ctx, a, survivor, &to, e.old.ID, kept.Tags); err != nil {
+		return err
+	}
 	if _, err := a.Exec(ctx, `UPDATE ticket_merges SET undone_at = $1, undone_by_name = $2 WHERE id = $3`, a.NowMicros(), a.Actor.Name, row); err != nil {
 		return fmt.Errorf("ticket: undo merge of %d: %w", e.old.ID, err)
 	}
@@ -298,7 +308,124 @@ func (e *effect) unmerge(ctx context.Context) error {
 	if err := s.save(ctx, a, oldTo, &to); err != nil {
 		return err
 	}
-	return s.aside(ctx, a, "ticket.unmerged_from", to, e.in.Reason, e.old.Number, e.old.Title)
+	f := fact(oldTo, to)
+	f.From, f.Args = "", []string{e.old.Number, e.old.Title}
+	if f.Changes, err = tagChange(ctx, a, oldTo.Tags, to.Tags); err != nil {
+		return err
+	}
+	return s.note(ctx, a, "ticket.unmerged_from", to, f, e.in.Reason)
+}
+
+// joinTags gives the tags of from to the ticket it is merged into. It returns all
+// that one has then, for its row, and which came to it.
+func joinTags(ctx context.Context, tx *db.Tx, from, to *Ticket) (all Tags, came []int64, err error) {
+	there, err := TagsOf(ctx, tx, from.Tags)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, t := range there {
+		if !to.Tags.Has(t.ID) {
+			came = append(came, t.ID)
+		}
+	}
+	all = to.Tags.With(came, nil)
+	return all, came, retag(ctx, tx, to.ID, to.Tags, all)
+}
+
+// partTags takes the tags that came with ticket gone off the one it was merged
+// into, and off those they went on to from there, up to the holder. A tag that
+// another of the merged tickets brings as well stays until that one goes too. It
+// returns what the holder has then, for its row.
+func partTags(ctx context.Context, a *action.Action, survivor int64, holder *Ticket, gone int64, came []int64) (Tags, error) {
+	out := holder.Tags
+	for id, below := survivor, gone; len(came) > 0; {
+		n := *holder
+		var err error
+		if id != holder.ID {
+			if n, err = get(ctx, a, authz.For(authz.System(""), PermView), "t.id", id, lockOf(a)); err != nil {
+				return out, err
+			}
+		}
+		if came, err = heir(ctx, a, id, below, came); err != nil {
+			return out, err
+		}
+		is := n.Tags.With(nil, came)
+		if err := retag(ctx, a.Tx, id, n.Tags, is); err != nil {
+			return out, err
+		}
+		if id == holder.ID {
+			return is, nil
+		}
+		if _, err := a.Exec(ctx, `UPDATE tickets SET tags = $1, version = version + 1, updated_at = $2 WHERE id = $3`, string(is), a.NowMicros(), id); err != nil {
+			return out, fmt.Errorf("ticket: tags of %d: %w", id, err)
+		}
+		// What went on from here came to the next one with this ticket.
+		err = changeKept(ctx, a, id, func(k *mergedKept) {
+			had := k.Tags
+			k.Tags = slices.DeleteFunc(slices.Clone(had), func(t int64) bool { return slices.Contains(came, t) })
+			came = slices.DeleteFunc(slices.Clone(came), func(t int64) bool { return !slices.Contains(had, t) })
+		})
+		if err != nil {
+			return out, err
+		}
+		id, below = n.MergedInto, id
+	}
+	return out, nil
+}
+
+// heir leaves those of the tags to another ticket that is merged into id and has
+// them too, and returns the rest: what nobody brings but the one that goes.
+func heir(ctx context.Context, a *action.Action, id, gone int64, came []int64) ([]int64, error) {
+	others, err := idsOf(ctx, a, `SELECT id FROM tickets WHERE merged_into > 0 AND merged_into = $1 AND id <> $2 ORDER BY id`, id, gone)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		if len(came) == 0 {
+			break
+		}
+		t, err := get(ctx, a, authz.For(authz.System(""), PermView), "t.id", o, "")
+		if err != nil {
+			return nil, err
+		}
+		var brings []int64
+		came = slices.DeleteFunc(slices.Clone(came), func(tag int64) bool {
+			if t.Tags.Has(tag) {
+				brings = append(brings, tag)
+				return true
+			}
+			return false
+		})
+		if len(brings) > 0 {
+			if err := changeKept(ctx, a, o, func(k *mergedKept) { k.Tags = append(k.Tags, brings...) }); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return came, nil
+}
+
+// changeKept changes what undoing the merge of a ticket gives back.
+func changeKept(ctx context.Context, a *action.Action, merged int64, change func(*mergedKept)) error {
+	var row int64
+	var raw string
+	err := a.QueryRow(ctx, `SELECT id, kept FROM ticket_merges WHERE merged_id = $1 AND undone_at = 0`, merged).Scan(&row, &raw)
+	var k mergedKept
+	if err == nil {
+		err = json.Unmarshal([]byte(raw), &k)
+	}
+	var next []byte
+	if err == nil {
+		change(&k)
+		next, err = json.Marshal(k)
+	}
+	if err == nil {
+		_, err = a.Exec(ctx, `UPDATE ticket_merges SET kept = $1 WHERE id = $2`, string(next), row)
+	}
+	if err != nil {
+		return fmt.Errorf("ticket: merge of %d: %w", merged, err)
+	}
+	return nil
 }
 
 // under returns id and the tickets that were merged into it, near and far.

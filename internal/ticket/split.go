@@ -41,7 +41,7 @@ func (s *Service) Splitting(ctx context.Context, sc authz.Scope, entry int64) (j
 }
 
 // Split makes a new ticket of an entry. The entry stays where it is and says
-// which ticket was made of it; the two are linked.
+// which ticket was made of it; the two are linked, and have the same tags.
 func (s *Service) Split(ctx context.Context, actor authz.Actor, entry int64, in SplitInput) (made Ticket, err error) {
 	if err := actor.Check(PermCreate); err != nil {
 		return made, err
@@ -80,7 +80,15 @@ func (s *Service) SplitIn(ctx context.Context, a *action.Action, entry int64, in
 			return Ticket{}, err
 		}
 	}
-	made, err := s.registerIn(ctx, a, RegisterInput{Title: in.Title, Description: in.Description, Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Urgency: in.Urgency,
+	tags, err := TagsOf(ctx, a, from.Tags)
+	if err != nil {
+		return Ticket{}, err
+	}
+	var tagged []int64
+	for _, t := range tags {
+		tagged = append(tagged, t.ID)
+	}
+	made, err := s.registerIn(ctx, a, RegisterInput{Tags: tagged, Title: in.Title, Description: in.Description, Type: in.Type, Class: in.Class, CategoryID: in.CategoryID, Urgency: in.Urgency,
 		Channel: from.Channel, CustomerID: from.CustomerID, ContactID: from.ContactID, DepartmentID: in.DepartmentID, AssigneeID: in.AssigneeID, split: true})
 	if err != nil {
 		return made, err

@@ -342,34 +342,65 @@ func (s *Service) TagIn(ctx context.Context, a *action.Action, id int64, add, re
 		if n := len(t.Tags.IDs()); n > maxTagsOfOne && n > len(old.Tags.IDs()) {
 			return fault.Invalidf("ticket.invalid").Field("tag", "ticket.tag.of_one", maxTagsOfOne)
 		}
-		var says, was, is []string
+		var says []string
 		for _, x := range all {
-			had, has := old.Tags.Has(x.ID), t.Tags.Has(x.ID)
-			if had {
-				was = append(was, x.Name)
-			}
-			if has {
-				is = append(is, x.Name)
-			}
-			switch {
+			switch had, has := old.Tags.Has(x.ID), t.Tags.Has(x.ID); {
 			case has && !had:
 				says = append(says, "+"+x.Name)
-				err = a.Later(ctx, `INSERT INTO ticket_tagged (ticket_id, tag_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, x.ID)
 			case had && !has:
 				says = append(says, "−"+x.Name)
-				err = a.Later(ctx, `DELETE FROM ticket_tagged WHERE ticket_id = $1 AND tag_id = $2`, id, x.ID)
-			}
-			if err != nil {
-				return fmt.Errorf("ticket: tag %d: %w", id, err)
 			}
 		}
 		if len(says) == 0 {
 			return fault.Invalidf("ticket.nothing_changed")
 		}
+		if err := retag(ctx, a.Tx, id, old.Tags, t.Tags); err != nil {
+			return err
+		}
 		f.Args = []string{strings.Join(says, " ")}
-		f.Changes = []event.Change{{Field: "tags", Old: strings.Join(was, ", "), New: strings.Join(is, ", ")}}
-		return nil
+		f.Changes, err = tagChange(ctx, a, old.Tags, t.Tags)
+		return err
 	})
+}
+
+// retag keeps the index of tags in step with the row of a ticket.
+func retag(ctx context.Context, tx *db.Tx, id int64, was, is Tags) error {
+	for _, tag := range was.With(is.IDs(), nil).IDs() {
+		stmt := ""
+		switch {
+		case is.Has(tag) && !was.Has(tag):
+			stmt = `INSERT INTO ticket_tagged (ticket_id, tag_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+		case was.Has(tag) && !is.Has(tag):
+			stmt = `DELETE FROM ticket_tagged WHERE ticket_id = $1 AND tag_id = $2`
+		default:
+			continue
+		}
+		if err := tx.Later(ctx, stmt, id, tag); err != nil {
+			return fmt.Errorf("ticket: tag %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// tagChange is the change from was to is in names; none when they are the same.
+func tagChange(ctx context.Context, q db.Querier, was, is Tags) ([]event.Change, error) {
+	if was == is {
+		return nil, nil
+	}
+	names := func(g Tags) (string, error) {
+		ts, err := TagsOf(ctx, q, g)
+		var out []string
+		for _, t := range ts {
+			out = append(out, t.Name)
+		}
+		return strings.Join(out, ", "), err
+	}
+	old, err := names(was)
+	if err != nil {
+		return nil, err
+	}
+	now, err := names(is)
+	return []event.Change{{Field: "tags", Old: old, New: now}}, err
 }
 
 // TagByName adds the tag of that name to a ticket. Whoever keeps the list adds it

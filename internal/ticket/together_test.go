@@ -317,6 +317,82 @@ func TestMergeAndBack(t *testing.T) {
 	})
 }
 
+// The survivor has the tags of both; undoing takes off what came with the ticket
+// that is given back, unless another merged one brings it too; a ticket made of a
+// message has the tags of the one it was said on (TKT-17).
+func TestMergeAndSplitTags(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *tickettest.House) {
+		tag := map[string]int64{}
+		for _, n := range []string{"红", "黄", "蓝"} {
+			id, err := h.SaveTag(h.Ctx, h.As("zhuguan"), 0, n, "red")
+			h.OK(err)
+			tag[n] = id
+		}
+		ticketWith := func(names ...string) ticket.Ticket {
+			x := h.To(ticket.InProgress)
+			var ids []int64
+			for _, n := range names {
+				ids = append(ids, tag[n])
+			}
+			if len(ids) > 0 {
+				var err error
+				x, err = h.Tag(h.Ctx, h.As("kefu"), x.ID, ids, nil)
+				h.OK(err)
+			}
+			return x
+		}
+		tags := func(x ticket.Ticket) (out string) {
+			now, err := h.Get(h.Ctx, ticket.View(h.As("zhuguan")), x.ID)
+			h.OK(err)
+			var n int
+			for name, id := range tag {
+				h.OK(h.D.Read().QueryRow(h.Ctx, `SELECT COUNT(*) FROM ticket_tagged WHERE ticket_id = $1 AND tag_id = $2`, x.ID, id).Scan(&n))
+				if (n == 1) != now.Tags.Has(id) {
+					t.Errorf("%s: the row says %q, the index has %s %d times", x.Number, now.Tags, name, n)
+				}
+			}
+			for _, name := range []string{"红", "黄", "蓝"} {
+				if now.Tags.Has(tag[name]) {
+					out += name
+				}
+			}
+			return out
+		}
+		a, b, c, d := ticketWith("红", "黄"), ticketWith("黄"), ticketWith("蓝"), ticketWith("红")
+		want := func(when string, states ...string) {
+			t.Helper()
+			for i, x := range []ticket.Ticket{a, b, c, d} {
+				if got := tags(x); got != states[i] {
+					t.Errorf("%s: %c has %q, want %q", when, 'a'+i, got, states[i])
+				}
+			}
+		}
+		h.Move("kefu", a, ticket.Merge, ticket.Input{Duplicate: b.Number})
+		want("a into b", "红黄", "红黄", "蓝", "红")
+		h.Move("kefu", d, ticket.Merge, ticket.Input{Duplicate: b.Number})
+		h.Move("kefu", b, ticket.Merge, ticket.Input{Duplicate: c.Number})
+		want("b into c", "红黄", "红黄", "红黄蓝", "红")
+		h.Move("kefu", a, ticket.Unmerge, ticket.Input{})
+		want("a given back", "红黄", "红黄", "红黄蓝", "红") // d brings the red one, b the yellow one
+		h.Move("kefu", d, ticket.Unmerge, ticket.Input{})
+		want("d given back", "红黄", "黄", "黄蓝", "红")
+		h.Move("kefu", b, ticket.Unmerge, ticket.Input{})
+		want("b given back", "红黄", "黄", "蓝", "红")
+		h.Invariants()
+
+		_, err := h.CustomerWrites(h.Ctx, h.The(a), a.ID, "另外，上个月的发票抬头开错了", nil)
+		h.OK(err)
+		es, _, err := journal.Of(h.Ctx, h.D.Read(), journal.Place{Ticket: a.ID}, journal.Page{Kinds: []journal.Kind{journal.Customer}, Limit: 1})
+		h.OK(err)
+		made, err := h.Split(h.Ctx, h.As("kefu"), es[0].ID, ticket.SplitInput{Title: "发票抬头开错", Type: "consultation", Urgency: "normal"})
+		h.OK(err)
+		if got := tags(made); got != "红黄" {
+			t.Errorf("the ticket that was split off has %q", got)
+		}
+	})
+}
+
 // A chain of merges is followed to its end, and taken apart in any order.
 func TestMergeChain(t *testing.T) {
 	t.Parallel()

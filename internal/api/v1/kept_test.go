@@ -67,6 +67,18 @@ func TestCannedCalls(t *testing.T) {
 		if a := w.want(200, agent, "POST /tickets/"+n+"/macros/"+m.at("id")+"/runs", ""); a.at("state") != "in_progress" {
 			t.Errorf("ran: %s", a.Raw)
 		}
+		// On several tickets at once, each with its own result.
+		second := w.want(201, agent, "POST /tickets", fmt.Sprintf(`{"title":"同时执行宏","type":"consultation","customer":%q,"urgency":"low","assignee":"kefu"}`, w.Cust.Number)).at("number")
+		many := w.want(201, agent, "POST /ticket-bulks", fmt.Sprintf(`{"tickets":[%q,%q],"change":"macro","macro_id":%s}`, n, second, m.at("id")))
+		if many.at("changed") != "2" || many.at("refused") != "0" || many.at("macro_id") != m.at("id") {
+			t.Errorf("a macro on two tickets: %s", many.Raw)
+		}
+		if x := w.want(200, agent, "GET /tickets/"+second, ""); x.at("state") != "in_progress" || x.at("urgency") != "urgent" {
+			t.Errorf("after the macro: %s", x.Raw)
+		}
+		if a := w.want(422, agent, "POST /ticket-bulks", fmt.Sprintf(`{"tickets":[%q],"change":"macro"}`, n)); a.fields() != "macro_id=ticket.need_choice" {
+			t.Errorf("no macro: %s", a.fields())
+		}
 		shut := w.want(201, agent, "POST /macros", `{"name":"关闭","scope":"own","active":true,"steps":[{"kind":"move","verb":"close"},{"kind":"note","text":"完"}]}`).at("id")
 		if a := w.want(200, agent, "GET /tickets/"+n+"/macros/"+shut, ""); a.at("steps.0.problem") == "" || a.at("steps.1.reached") != "false" {
 			t.Errorf("tried again: %s", a.Raw)

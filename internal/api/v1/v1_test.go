@@ -46,8 +46,9 @@ func newWorld(t testing.TB, d *db.DB, c *clock.Fake, cfg api.Config) *world {
 	t.Helper()
 	w := &world{House: tickettest.New(t, d, c), t: t, log: &strings.Builder{}, tokens: map[string]string{}}
 	w.rt = web.New(web.Config{Clock: c, Log: slog.New(slog.NewTextHandler(&locked{w: w.log}, &slog.HandlerOptions{Level: slog.LevelError}))})
-	Mount(w.rt, Rooms{Run: w.Run, Org: w.Org, Approvals: approval.NewService(w.Run, w.Org), Customers: w.Customers, Tickets: w.Service,
-		Canned: canned.New(w.Run, w.Org, w.Customers, w.Service, w.Files)}, cfg)
+	texts := canned.New(w.Run, w.Org, w.Customers, w.Service, w.Files)
+	w.AddBulk(texts.Many())
+	Mount(w.rt, Rooms{Run: w.Run, Org: w.Org, Approvals: approval.NewService(w.Run, w.Org), Customers: w.Customers, Tickets: w.Service, Canned: texts}, cfg)
 	w.server = httptest.NewServer(w.rt)
 	t.Cleanup(w.server.Close)
 	return w

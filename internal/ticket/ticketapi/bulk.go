@@ -49,10 +49,13 @@ type BulkPath struct {
 	ID int64 `path:"id" minimum:"1" doc:"Id of the change" example:"12"`
 }
 
+// macroChange is the change that the room of macros brings along.
+const macroChange = "macro"
+
 // BulkChange is what becomes of many tickets; each kind of change takes what
 // concerns it.
 type BulkChange struct {
-	Change     string `json:"change" enum:"assign,priority,urgency,category,tag,untag,watcher,close,cancel" doc:"What is changed"`
+	Change     string `json:"change" enum:"assign,priority,urgency,category,tag,untag,watcher,close,cancel,macro" doc:"What is changed"`
 	Assignee   string `json:"assignee,omitempty" doc:"Login: assign; watcher: who is to watch" example:"hejunjie"`
 	Department string `json:"department,omitempty" doc:"Name: assign; without assignee the department's routing finds the person"`
 	Priority   string `json:"priority,omitempty" enum:",urgent,high,medium,low" doc:"priority; empty: by urgency and customer level"`
@@ -60,6 +63,7 @@ type BulkChange struct {
 	CategoryID int64  `json:"category_id,omitempty" doc:"category; absent: none"`
 	Code       string `json:"code,omitempty" enum:"withdrawn,spam,mistake" doc:"cancel: why"`
 	Tag        string `json:"tag,omitempty" doc:"Name: tag, untag" example:"夜间"`
+	MacroID    int64  `json:"macro_id,omitempty" doc:"macro: run as on each ticket alone, all of its steps or none" example:"3"`
 	Reason     string `json:"reason,omitempty" doc:"assign of tickets in progress, priority: needed"`
 }
 
@@ -108,16 +112,19 @@ type newBulkOutput struct {
 }
 
 func (s *service) bulkChange(ctx context.Context, b BulkChange) (c ticket.BulkChange, err error) {
-	c = ticket.BulkChange{Kind: b.Change, Priority: b.Priority, Urgency: b.Urgency, Category: b.CategoryID, Code: b.Code, Reason: b.Reason}
+	c = ticket.BulkChange{Kind: b.Change, Priority: b.Priority, Urgency: b.Urgency, Category: b.CategoryID, Code: b.Code, Of: b.MacroID, Reason: b.Reason}
 	e := fault.Invalidf("api.invalid")
 	for _, m := range []struct {
 		name          string
 		given, wanted bool
 	}{{"assignee", b.Assignee != "", b.Change == "assign" || b.Change == "watcher"}, {"department", b.Department != "", b.Change == "assign"}, {"priority", b.Priority != "", b.Change == "priority"},
-		{"urgency", b.Urgency != "", b.Change == "urgency"}, {"category_id", b.CategoryID != 0, b.Change == "category"}, {"code", b.Code != "", b.Change == "cancel"}, {"tag", b.Tag != "", b.Change == "tag" || b.Change == "untag"}} {
+		{"urgency", b.Urgency != "", b.Change == "urgency"}, {"category_id", b.CategoryID != 0, b.Change == "category"}, {"code", b.Code != "", b.Change == "cancel"}, {"tag", b.Tag != "", b.Change == "tag" || b.Change == "untag"}, {"macro_id", b.MacroID != 0, b.Change == macroChange}} {
 		if m.given && !m.wanted {
 			e.Field(m.name, "api.pick_change", b.Change)
 		}
+	}
+	if b.Change == macroChange && b.MacroID == 0 {
+		e.Field("macro_id", "ticket.need_choice")
 	}
 	if err := e.OrNil(); err != nil {
 		return c, err
@@ -191,7 +198,7 @@ func (s *service) changeMany(ctx context.Context, in *struct {
 
 func (s *service) bulkView(ctx context.Context, b ticket.Bulk) Bulk {
 	c := b.Change
-	v := Bulk{ID: b.ID, State: b.State, BulkChange: BulkChange{Change: c.Kind, Department: s.people.Department(ctx, nil, c.Department), Priority: c.Priority, Urgency: c.Urgency, CategoryID: c.Category, Code: c.Code, Reason: c.Reason},
+	v := Bulk{ID: b.ID, State: b.State, BulkChange: BulkChange{Change: c.Kind, Department: s.people.Department(ctx, nil, c.Department), Priority: c.Priority, Urgency: c.Urgency, CategoryID: c.Category, Code: c.Code, MacroID: c.Of, Reason: c.Reason},
 		Total: b.Total, Done: b.Done, Changed: b.Changed, Same: b.Same, Refused: b.Refused, CreatedAt: api.At(ctx, b.CreatedAt), FinishedAt: api.At(ctx, b.FinishedAt)}
 	v.Tag, _ = s.tagName(ctx, c.Tag)
 	if p := s.people.Person(ctx, nil, c.Assignee); p != nil {

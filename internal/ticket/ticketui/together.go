@@ -56,6 +56,7 @@ type mergeSide struct {
 	Entries  int
 	Parts    int
 	Watchers []string
+	Labels   []ticket.Tag
 }
 
 type mergeView struct {
@@ -67,7 +68,8 @@ type mergeView struct {
 	Differ    bool // of different customers
 	Refusal   string
 	Keep      []ui.Option
-	CompareTo string // address
+	Labels    []ticket.Tag // of the one that stays, afterwards
+	CompareTo string       // address
 }
 
 type splitView struct {
@@ -99,7 +101,7 @@ var (
 	deferPage   = ui.NewPage[deferView](files, "defer.html").Sample(deferView{sheetOf: sampleSheet, Due: sampleTime, Clock: sampleClock})
 	relatePage  = ui.NewPage[relateView](files, "relate.html").Sample(relateView{sheetOf: sampleSheet, Kinds: []ui.Option{{Value: "related", Label: "x"}}, Links: []ticket.Link{{Kind: "related", Row: sampleRow}, {Kind: "split", Row: sampleRow}}})
 	mergePage   = ui.NewPage[mergeView](files, "merge.html").Sample(mergeView{sheetOf: sampleSheet, Same: []ticket.Row{sampleRow}, CompareTo: "/x"},
-		mergeView{sheetOf: sampleSheet, Other: &mergeSide{Ticket: ticket.Ticket{Number: "TASK2", State: ticket.Pending, DueAt: sampleTime, OpenChildren: 1}, Parts: 2, Watchers: []string{"x"}}, Differ: true, Refusal: "x", Keep: []ui.Option{{Value: "TASK1", Label: "x"}}},
+		mergeView{sheetOf: sampleSheet, Other: &mergeSide{Ticket: ticket.Ticket{Number: "TASK2", State: ticket.Pending, DueAt: sampleTime, OpenChildren: 1}, Parts: 2, Watchers: []string{"x"}, Labels: []ticket.Tag{{Name: "x", Colour: "red"}}}, Labels: []ticket.Tag{{Name: "x", Colour: "red"}}, Differ: true, Refusal: "x", Keep: []ui.Option{{Value: "TASK1", Label: "x"}}},
 		mergeView{sheetOf: sampleSheet, This: mergeSide{Ticket: ticket.Ticket{State: ticket.Pending}}, Other: &mergeSide{Ticket: ticket.Ticket{State: ticket.Pending}}, Keep: []ui.Option{{Value: "TASK1", Label: "x"}}})
 	splitPage   = ui.NewPage[splitView](files, "split.html").Sample(splitView{sheetOf: sampleSheet, Message: line{Kind: "customer", Author: "x", Text: "x", At: sampleTime}, Files: []ui.Option{{Value: "1", Label: "x"}}})
 	meetingPage = ui.NewPage[meetingView](files, "meeting.html").Sample(meetingView{sheetOf: sampleSheet, People: []ui.Option{{Value: "1", Label: "x"}}}, meetingView{sheetOf: sampleSheet, Meeting: &ticket.Meeting{ID: 1}, Stale: true})
@@ -379,6 +381,9 @@ func (p *pages) mergeSide(r *web.Request, t ticket.Ticket) (s mergeSide, err err
 		return s, err
 	}
 	s.Parts = len(parts)
+	if s.Labels, err = p.chips(ctx, t.Tags); err != nil {
+		return s, err
+	}
 	ws, err := p.Tickets.Watchers(ctx, t.ID)
 	for _, u := range ws {
 		s.Watchers = append(s.Watchers, p.Org.Name(ctx, u))
@@ -409,6 +414,9 @@ func (p *pages) mergeView(r *web.Request, t ticket.Ticket, with string, f *web.F
 			}
 			v.Other = &side
 			if v.This, err = p.mergeSide(r, t); err != nil {
+				return v, err
+			}
+			if v.Labels, err = p.chips(ctx, t.Tags.With(other.Tags.IDs(), nil)); err != nil {
 				return v, err
 			}
 			for _, x := range [][2]*ticket.Ticket{{&other, &t}, {&t, &other}} {
