@@ -61,3 +61,17 @@ func (l ticketList) OfCustomer(ctx context.Context, actor authz.Actor, lang i18n
 	}
 	return out, nil
 }
+
+// OpenOfCustomer returns the open tickets of a customer.
+func (l ticketList) OpenOfCustomer(ctx context.Context, actor authz.Actor, lang i18n.Lang, id int64, limit int) ([]customerui.TicketRow, error) {
+	open := true
+	page, err := l.tickets.List(ctx, ticket.View(actor), ticket.Filter{Customer: id, Open: &open, Sort: ticket.ByNewest, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	var out []customerui.TicketRow
+	for _, r := range page.Rows {
+		out = append(out, customerui.TicketRow{ID: r.ID, Href: "/tickets/" + r.Number, Number: r.Number, Title: r.Title, State: i18n.T(lang, "ticket.state."+string(r.State)), StateTone: stateTones[r.State], Open: true})
+	}
+	return out, nil
+}

@@ -178,7 +178,7 @@ var BuiltIns = []BuiltIn{
 	{Key: "created", Unbounded: true, Group: "mine", Icon: "edit", Filter: Filter{Created: true, Sort: ByActivity}},
 	{Key: "watched", Group: "mine", Icon: "eye", Filter: Filter{Watched: true, Sort: ByActivity}},
 	{Key: "desk", Group: "team", Icon: "flag", Alert: true, Filter: Filter{Desk: true, Open: yes()}, Perm: PermSupervise},
-	{Key: "unassigned", Group: "team", Icon: "inbox", Filter: Filter{Unassigned: true, Open: yes()}},
+	{Key: "unassigned", Group: "team", Icon: "inbox", Filter: Filter{Unassigned: true, Open: yes(), Sort: ByWaiting}},
 	{Key: "open", Group: "team", Icon: "list", Filter: Filter{Open: yes()}},
 	{Key: "overdue", Group: "team", Icon: "alert", Alert: true, Filter: Filter{Open: yes(), Overdue: true}},
 	{Key: "second", Group: "team", Icon: "refresh", Filter: Filter{Open: yes(), Second: true}},

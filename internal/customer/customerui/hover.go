@@ -15,8 +15,12 @@ import (
 type cardView struct {
 	C        customer.Customer
 	Industry string
-	Open     bool // the reader may open the page
+	Open     bool        // the reader may open the page
+	Underway []TicketRow // the newest of his open tickets
 }
+
+// cardTickets is how many open tickets a card names; their number stands above.
+const cardTickets = 5
 
 var cardPage = ui.NewPage[cardView](files, "card.html").Sample(
 	cardView{C: func() customer.Customer {
@@ -24,7 +28,7 @@ var cardPage = ui.NewPage[cardView](files, "card.html").Sample(
 		c.Grade, c.Stage, c.Ratings, c.RatingSum = "a", customer.Active, 2, 9
 		c.PlannedAt = time.Unix(1.8e9, 0)
 		return c
-	}(), Industry: "x", Open: true})
+	}(), Industry: "x", Open: true, Underway: []TicketRow{{Href: "/x", Number: "TASK1", Title: "x", State: "x", StateTone: "blue"}}})
 
 // card answers with the card of a customer in the reader's scope.
 func (p *pages) card(w http.ResponseWriter, r *web.Request) error {
@@ -55,6 +59,12 @@ func (p *pages) ticketCard(w http.ResponseWriter, r *web.Request) error {
 
 func (p *pages) hover(w http.ResponseWriter, r *web.Request, c customer.Customer, open bool) error {
 	v := cardView{C: c, Industry: industryName(c.Industry), Open: open}
+	if p.Tickets != nil && c.OpenTickets > 0 && r.Actor.Can(p.PermTicket) {
+		var err error
+		if v.Underway, err = p.Tickets.OpenOfCustomer(r.Context(), r.Actor, r.Lang, c.ID, cardTickets); err != nil {
+			return err
+		}
+	}
 	if r.IsFragment() {
 		return cardPage.Fragment(w, r, "card", v)
 	}

@@ -54,6 +54,8 @@ type TicketRow struct {
 // it; the program hands it in.
 type TicketList interface {
 	OfCustomer(ctx context.Context, actor authz.Actor, lang i18n.Lang, customerID, before int64, limit int) ([]TicketRow, error)
+	// OpenOfCustomer returns those that are open, the newest first.
+	OpenOfCustomer(ctx context.Context, actor authz.Actor, lang i18n.Lang, customerID int64, limit int) ([]TicketRow, error)
 }
 
 // Org answers who there is to own a customer. *org.Service does.

@@ -53,6 +53,10 @@ func (s *site) Authenticate(r *http.Request) (authz.Actor, bool, error) {
 
 type tickets struct{}
 
+func (t tickets) OpenOfCustomer(ctx context.Context, a authz.Actor, l i18n.Lang, id int64, limit int) ([]customerui.TicketRow, error) {
+	return t.OfCustomer(ctx, a, l, id, 0, limit)
+}
+
 func (tickets) OfCustomer(_ context.Context, _ authz.Actor, _ i18n.Lang, id, _ int64, _ int) ([]customerui.TicketRow, error) {
 	return []customerui.TicketRow{{Href: "/tickets/1", Number: "TASK1", Title: fmt.Sprintf("工单%d", id), State: "处理中", StateTone: "blue"}}, nil
 }

@@ -78,7 +78,7 @@ func DraftKind(name string) string {
 // kinds are what the reader may write. Who could take the ticket may reply: his
 // reply takes it.
 func (v *pane) kinds() (ks []string) {
-	if v.CanReply || v.canTake() {
+	if v.CanReply || v.Takes() {
 		ks = append(ks, kindReply)
 	}
 	if v.CanWrite {
@@ -92,7 +92,7 @@ type colleaguesOf int64
 
 // composerOf prepares the composer; f nil: with the drafts of the reader.
 func (p *pages) composerOf(r *web.Request, v *pane, f *web.Form) (composer, error) {
-	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.canTake(), Canned: p.Canned != nil && p.Canned(r.Actor), Articles: p.Articles != nil && p.Articles(r.Actor)}
+	c := composer{Form: f, begun: f != nil, actor: r.Actor.ID, Uploads: map[string][]uploaded{}, Claim: v.Takes(), Canned: p.Canned != nil && p.Canned(r.Actor), Articles: p.Articles != nil && p.Articles(r.Actor)}
 	if c.Kinds = v.kinds(); len(c.Kinds) == 0 {
 		return c, nil
 	}

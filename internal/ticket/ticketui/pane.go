@@ -57,8 +57,8 @@ type pane struct {
 	CanTag   bool
 }
 
-// canTake reports whether the ticket is nobody's and the reader may make it his.
-func (v *pane) canTake() bool { return v.T.AssigneeID == 0 && slices.Contains(v.Verbs, ticket.Take) }
+// Takes reports whether the ticket is nobody's and the reader may make it his.
+func (v *pane) Takes() bool { return v.T.AssigneeID == 0 && slices.Contains(v.Verbs, ticket.Take) }
 
 // act is a move as a button.
 type act struct {
