@@ -38,12 +38,17 @@ func (p *tab) says(sel string) string {
 func deskHouse(t *testing.T, n int) (*apptest.House, []ticket.Ticket) {
 	t.Helper()
 	h := apptest.Open(t, apptest.Options{Clock: clock.Real()})
+	return h, desk(t, h, n)
+}
+
+// desk gives the agent of a house n tickets of one customer, each in progress.
+func desk(t *testing.T, h *apptest.House, n int) (out []ticket.Ticket) {
+	t.Helper()
 	ctx, agent := context.Background(), h.Actor(authz.RoleAgent)
 	c, err := h.Customers.Create(ctx, agent, customer.Input{Type: customer.Company, Name: "上海云帆科技有限公司", Source: "phone", Contacts: []customer.ContactInput{{Name: "周敏", Phone: "13812345678", Primary: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []ticket.Ticket
 	for i := range n {
 		x, err := h.Tickets.Register(ctx, agent, ticket.RegisterInput{Title: fmt.Sprintf("第 %02d 张：打印机卡纸", i+1), Type: "after_sales", Urgency: "normal", Channel: "phone", CustomerID: c.ID, DepartmentID: h.Departments["客服部"], AssigneeID: agent.ID})
 		if err == nil {
@@ -57,7 +62,7 @@ func deskHouse(t *testing.T, n int) (*apptest.House, []ticket.Ticket) {
 	if err := h.Follower.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return h, out
+	return out
 }
 
 // 只用键盘走完一张工单：登记、受理、改优先级、备注、提问、记录答复、跟进、请求确认、代客户确认、归档。
