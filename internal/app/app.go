@@ -46,6 +46,8 @@ import (
 	"bihuan/internal/keyring"
 	"bihuan/internal/knowledge"
 	"bihuan/internal/knowledge/knowledgeui"
+	"bihuan/internal/mailbox"
+	"bihuan/internal/mailbox/mailboxui"
 	"bihuan/internal/manual"
 	"bihuan/internal/node"
 	"bihuan/internal/notify"
@@ -95,6 +97,7 @@ type App struct {
 	Clocks     *sla.Service
 	Calendars  *calendar.Service
 	Rules      *rule.Service
+	Mails      *mailbox.Service
 	Notify     *notify.Service
 	Inbound    *inbound.Service
 	Files      *blob.Files
@@ -236,7 +239,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	})
 
 	a = &App{Config: cfg, DB: d, Run: run, Follower: follower, Keys: keys, Ring: ring, Org: organisation, Approvals: approvals, Customers: customers, Tickets: tickets, Complaints: complaints, Canned: canned.New(run, organisation, customers, tickets, files), Knowledge: knowledge.New(run, organisation, tickets, files), Clocks: clocks, Calendars: calendars,
-		Notify: notices, Files: files, Queue: queue, Duties: duties, Nodes: node.New(d, leases.Holder(), Version, cfg.Data), Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
+		Mails: mailbox.New(run, tickets, customers, files, keys), Notify: notices, Files: files, Queue: queue, Duties: duties, Nodes: node.New(d, leases.Holder(), Version, cfg.Data), Imports: imports, Privacy: personal, Processes: processes, Broker: broker, Presence: presence, Sessions: sessions, Router: rt, Shell: shell, Metrics: metrics, Log: o.Log}
 	a.Inbound = inbound.New(run, tickets, customers, keys)
 	a.forget()
 	a.tasks(tasks)
@@ -246,6 +249,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	a.care()
 	a.writing()
 	a.keepKnowledge()
+	a.mails()
 	a.gauges()
 	if !o.Offline {
 		if err := a.seed(ctx); err != nil {
@@ -273,7 +277,7 @@ func navigation(approvals *approval.Service, tasks *task.Service, customers *cus
 	nav = append(nav, orgui.TeamNav()...)
 	nav = append(nav, orgui.Nav()...)
 	nav = append(nav, orgui.NodesNav())
-	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), inbound.Nav(), demoui.Nav[0], importerui.Nav(), notifyui.SettingsNav())
+	return append(nav, settingsui.Nav(), slaui.SettingsNav(), settingsui.TagsNav(), calendarui.Nav(), complaintui.SettingsNav(), processui.Nav(), customerui.DuplicatesNav(), customerui.QualityNav(), customerui.SettingsNav(), customerui.CareSettingsNav(), approvalui.RulesNav(), fieldui.Nav(), taskui.SettingsNav(), portal.SettingsNav(), inbound.Nav(), demoui.Nav[0], importerui.Nav(), mailboxui.SettingsNav(), notifyui.SettingsNav())
 }
 
 func (a *App) routes() {
@@ -292,6 +296,7 @@ func (a *App) routes() {
 	a.macros(&besides)
 	a.knowledge(&besides)
 	a.tasksBeside(&besides)
+	a.mailsBeside(&besides)
 	ticketui.Routes(rt, besides)
 	taskui.Routes(rt, a.taskPages())
 	complaintui.Routes(rt, a.Complaints, a.Tickets, a.Org, a.complaintPath)
@@ -304,6 +309,7 @@ func (a *App) routes() {
 	slaui.Routes(rt, a.Clocks, a.Tickets, a.Org, a.outlook)
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints).ShowHelp(a.Knowledge.Open))
 	inbound.Routes(rt, a.Inbound, a.Config.PublicURL)
+	a.mailPages(rt)
 	notifyui.Routes(rt, a.Notify, a.Org)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
@@ -475,6 +481,7 @@ func (a *App) Background(ctx context.Context) {
 	for _, f := range []func(context.Context){
 		a.DB.Watch, a.DB.Talk, a.Nodes.Run, a.Follower.Run, a.Queue.Run, a.Duties.Run, a.Ring.Follow, a.countReaders,
 		func(ctx context.Context) { tendMemory(ctx, a.DB) },
+		func(ctx context.Context) { a.Mails.Run(ctx, a.Log) },
 		func(ctx context.Context) {
 			a.Clocks.Run(ctx, func(err error) { a.Log.Error("clocks", "err", err) })
 		},

@@ -45,7 +45,7 @@ func openKeys(ctx context.Context, d *db.DB, cfg Config, o Options) (*keyring.Ri
 // sealedTables are all places with values that keys protect. What is not among
 // them would be lost with the old key; a test compares the list with the schema.
 func (a *App) sealedTables() []keyring.Table {
-	return slices.Concat(a.Customers.Sealed(), a.Privacy.Sealed(), a.Rules.Sealed(), a.Notify.Sealed(), a.Inbound.Sealed())
+	return slices.Concat(a.Customers.Sealed(), a.Privacy.Sealed(), a.Rules.Sealed(), a.Notify.Sealed(), a.Inbound.Sealed(), a.Mails.Sealed())
 }
 
 // keyGauges show a change of keys to whoever watches.

@@ -17,9 +17,9 @@ var floors = []struct {
 	pkgs    []string
 }{
 	{"ground", false, []string{"fault", "clock", "i18n", "crypt", "cnid", "sheet", "ical", "eml"}},
-	{"works", true, []string{"db", "setting", "outbound", "authz", "event", "action", "number", "job", "node", "keyring", "blob", "search", "web", "backup", "api"}},
+	{"works", true, []string{"db", "setting", "outbound", "imap", "authz", "event", "action", "number", "job", "node", "keyring", "blob", "search", "web", "backup", "api"}},
 	{"rooms", true, []string{"org", "calendar", "approval", "field", "task", "journal", "customer", "sla", "ticket", "complaint", "process", "canned", "knowledge", "rule", "privacy"}},
-	{"listeners and channels", false, []string{"notify", "portal", "inbound", "importer", "manual", "api/v1"}},
+	{"listeners and channels", false, []string{"notify", "portal", "inbound", "mailbox", "importer", "manual", "api/v1"}},
 	{"roof", true, []string{"demo", "bench", "app"}},
 }
 

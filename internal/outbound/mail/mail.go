@@ -64,6 +64,11 @@ func (s Server) Send(ctx context.Context, m outbound.Message) (answer string, er
 	if err != nil {
 		return "", err
 	}
+	return s.hand(ctx, msg)
+}
+
+// hand gives msg to the server.
+func (s Server) hand(ctx context.Context, msg *gomail.Msg) (answer string, err error) {
 	if s.Timeout == 0 {
 		s.Timeout = 20 * time.Second
 	}
