@@ -129,6 +129,7 @@ type Options struct {
 	Offline bool
 	Keys    *crypt.Keeper // instead of the key file
 	Bulk    bool          // to fill the store: see db.Config
+	Trouble db.Trouble    // for simulations
 }
 
 // Open opens the store, brings its schema up to date, seeds what a company
@@ -146,7 +147,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	}
 
 	// The store.
-	d, err := db.Open(ctx, db.Config{URL: cfg.Database, Dir: cfg.Data, Clock: o.Clock, Bulk: o.Bulk})
+	d, err := db.Open(ctx, db.Config{URL: cfg.Database, Dir: cfg.Data, Clock: o.Clock, Bulk: o.Bulk, Trouble: o.Trouble})
 	if err != nil {
 		return nil, err
 	}

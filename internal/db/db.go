@@ -47,7 +47,21 @@ type Config struct {
 	MaxConns int         // PostgreSQL connections; 0: 16
 	Strict   bool        // for tests: [DB.Read] inside [DB.Write] is an error
 	Bulk     bool        // to fill a store: the newest commits may be lost with the power, and SQLite takes more memory
+	Trouble  Trouble     // for simulations: nil
 }
+
+// Trouble lets a simulation make writing fail. It is asked three times in each
+// transaction; an error makes [DB.Write] fail with it.
+type Trouble func(at Moment) error
+
+// Moment is when [Trouble] is asked.
+type Moment int
+
+const (
+	Begin  Moment = iota // nothing has been done
+	Commit               // all has been done, and is taken back when it fails
+	Answer               // all is stored; an error is an answer that got lost
+)
 
 // Querier reads and, inside a transaction, writes.
 type Querier interface {
@@ -74,6 +88,7 @@ type DB struct {
 	dialect Dialect
 	clock   clock.Clock
 	strict  bool
+	trouble Trouble
 	asked   atomic.Int64 // statements through Read; counted when strict only
 	path    string       // of the SQLite file
 	url     string
@@ -256,7 +271,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	n := max(4, runtime.NumCPU()*2)
 	r.SetMaxOpenConns(n)
 	r.SetMaxIdleConns(n)
-	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, path: path, pool: r, writer: w, wconn: conn,
+	d := &DB{dialect: SQLite, clock: c.Clock, strict: c.Strict, trouble: c.Trouble, path: path, pool: r, writer: w, wconn: conn,
 		queue: make(chan *request, 256), behind: make(chan *request, 64), alone: make(chan *alone), stop: make(chan struct{}), done: make(chan struct{})}
 	d.reads = newPrepared(func(ctx context.Context, q string) (*sql.Stmt, error) { return r.PrepareContext(ctx, q) })
 	d.reads.db = d
@@ -363,6 +378,35 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	d.GiveWay(ctx)
 	fn = fenced(ctx, fn)
 	ctx = context.WithValue(context.WithoutCancel(ctx), inWrite{}, true)
+	if d.trouble != nil {
+		return d.troubled(ctx, fn)
+	}
+	return d.write(ctx, fn)
+}
+
+// troubled is write with what a simulation puts in its way.
+func (d *DB) troubled(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	if err := d.trouble(Begin); err != nil {
+		return unavailable(err)
+	}
+	err := d.write(ctx, func(ctx context.Context, tx *Tx) error {
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		if err := d.trouble(Commit); err != nil {
+			return unavailable(err)
+		}
+		return nil
+	})
+	if err == nil {
+		if err = d.trouble(Answer); err != nil {
+			return unavailable(err)
+		}
+	}
+	return err
+}
+
+func (d *DB) write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	if d.dialect == Postgres {
 		return d.writePostgres(ctx, fn)
 	}

@@ -62,7 +62,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		pg.Close()
 		return nil, fmt.Errorf("db: PostgreSQL: %w", err)
 	}
-	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, url: c.URL, link: link, bus: newBus(), pg: pg, pgAnew: pgAnew, pool: stdlib.OpenDBFromPool(pg)}
+	d := &DB{dialect: Postgres, clock: c.Clock, strict: c.Strict, trouble: c.Trouble, url: c.URL, link: link, bus: newBus(), pg: pg, pgAnew: pgAnew, pool: stdlib.OpenDBFromPool(pg)}
 	d.Hear(heldHints, d.dropHeld)
 	if err := pg.Ping(ctx); err != nil {
 		d.pool.Close()
