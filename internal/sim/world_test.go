@@ -113,12 +113,21 @@ func populate(cfg app.Config) {
 		exec(`UPDATE users SET availability = 'busy' WHERE login IN ('zg', 'jz', 'zj', 'gl', 'admin')`)
 		var office int64
 		must(x.QueryRow(ctx, `SELECT id FROM calendars WHERE name = '工作时间'`).Scan(&office))
-		targets := map[sla.Kind]int{}
-		for k, m := range promised["vip"] {
-			targets[sla.Kind(k)] = int(m)
+		exec(`DELETE FROM service_policies`)
+		for _, name := range []string{"urgent", "low", "vip", "normal"} {
+			p := sla.Policy{Name: name, Active: true, Rest: name == "normal", Targets: map[sla.Kind]int{}, PauseWhenWaiting: true}
+			switch name {
+			case "vip":
+				p.When, p.Calendars = sla.Conditions{"level": {"vip"}}, map[sla.Kind]int64{"": office}
+			case "urgent", "low":
+				p.When = sla.Conditions{"urgency": {name}}
+			}
+			for k, m := range promised[name] {
+				p.Targets[sla.Kind(k)] = int(m)
+			}
+			_, err := sla.Save(ctx, x, p, false)
+			must(err)
 		}
-		_, err := sla.Save(ctx, x, sla.Policy{Name: "贵宾", Active: true, When: sla.Conditions{"level": {"vip"}}, Targets: targets, Calendars: map[sla.Kind]int64{"": office}, PauseWhenWaiting: true}, false)
-		must(err)
 		x.Nothing()
 		return nil
 	}))

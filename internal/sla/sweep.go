@@ -141,6 +141,9 @@ func (s *Service) sweep(ctx context.Context, gentle bool) (fired int, err error)
 				for _, d := range part {
 					m, err := s.fire(ctx, []due{d})
 					n += m
+					if fault.Is(err, fault.Unavailable) {
+						return fired + n, errors.Join(append(errs, err)...)
+					}
 					if err != nil {
 						f := s.failed[d.id]
 						f.until, f.wait = now.Add(max(f.wait, retryFirst)), min(max(2*f.wait, 2*retryFirst), retryMax)
