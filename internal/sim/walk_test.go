@@ -395,7 +395,14 @@ func (w *world) work(t *tick) {
 				}
 			}
 			w.assign(t, boss)
-		case n < 38:
+		case n < 34: // somebody who would rather do it himself
+			for _, id := range w.ids {
+				if p := w.people[id]; p.dep == t.dep && id != t.assignee && w.in(2) {
+					w.do(false, w.actor(id), t, ticket.Take, ticket.Input{})
+					return
+				}
+			}
+		case n < 40:
 			w.do(true, me, t, ticket.Decline, ticket.Input{Reason: "不属于我的产品线"})
 		default:
 			w.do(true, me, t, ticket.Acknowledge, ticket.Input{})
