@@ -211,6 +211,7 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	// The listeners.
 	notices := notify.New(run, notify.Rooms{Broker: broker, Org: organisation, Keys: keys, Jobs: queue, PublicURL: cfg.PublicURL})
 	follower.Listen(tickets.Indexer())
+	follower.Listen(tickets.Customers())
 	follower.Listen(complaints.Follow())
 	follower.Listen(customers.Suspicions())
 	follower.Listen(customers.QualityListener())
@@ -218,6 +219,14 @@ func Open(ctx context.Context, cfg Config, o Options) (a *App, err error) {
 	follower.Listen(approvals.Listener())
 	follower.Tail(ticketui.Live(tickets, broker))
 	follower.Tail(approvalui.Live(approvals, broker))
+
+	notices.Resolve(func(ctx context.Context, q db.Querier, id int64, who []string) ([]int64, error) {
+		ws := make([]sla.Who, len(who))
+		for i, w := range who {
+			ws[i] = sla.Who(w)
+		}
+		return tickets.Whom(ctx, q, id, ws)
+	})
 
 	// The face.
 	shell := &ui.Shell{
@@ -311,7 +320,7 @@ func (a *App) routes() {
 	portal.Routes(rt, portal.New(a.Run, a.Tickets, a.Customers, a.Files, a.Keys, a.Shell.Company).ShowComplaints(a.Complaints).ShowHelp(a.Knowledge.Open))
 	inbound.Routes(rt, a.Inbound, a.Config.PublicURL)
 	a.mailPages(rt)
-	notifyui.Routes(rt, a.Notify, a.Org)
+	notifyui.Routes(rt, a.Notify, a.Org, a.Tickets.Know)
 	manual.Routes(rt)
 	importerui.Routes(rt, a.Imports, a.Org)
 	privacyui.Routes(rt, a.Privacy, a.Customers)

@@ -282,6 +282,16 @@ func (s *Service) SetRule(ctx context.Context, actor authz.Actor, kind string, r
 		if r.Class != "" && !slices.Contains(Classes, r.Class) {
 			e.Field("class", "notify.channel.choice")
 		}
+		for _, w := range r.Also {
+			if what, id, named := strings.Cut(w, ":"); !slices.Contains(AlsoWhos, w) && !(named && (what == "role" || what == "user") && isID(id)) {
+				e.Field("also", "notify.channel.choice")
+			}
+		}
+		if r.Only && o.Fixed {
+			e.Field("proposed", "notify.event_who_fixed")
+		} else if r.Only && len(r.Also) == 0 {
+			e.Field("also", "notify.event_who_none")
+		}
 		rules := map[string]Rule{}
 		for k, v := range t.Rules {
 			rules[k] = v
@@ -298,7 +308,7 @@ func (s *Service) SetRule(ctx context.Context, actor authz.Actor, kind string, r
 			}
 		}
 		rules[kind] = r
-		if !r.Off && r.Class == "" && len(r.Ways) == 0 {
+		if !r.Off && r.Class == "" && len(r.Ways) == 0 && len(r.Also) == 0 {
 			delete(rules, kind)
 		}
 		t.Rules = rules
@@ -310,6 +320,8 @@ func (s *Service) SetRule(ctx context.Context, actor authz.Actor, kind string, r
 			}
 		}
 		say("notify.off", yes(a.Off), yes(b.Off))
+		say("notify.also", strings.Join(a.Also, " "), strings.Join(b.Also, " "))
+		say("notify.only", yes(a.Only), yes(b.Only))
 		say("notify.class", "@notify.class."+string(a.Class), "@notify.class."+string(b.Class))
 		for _, w := range Ways {
 			say("notify.way_"+w, "@notify.mode."+string(a.Modes[w]), "@notify.mode."+string(b.Modes[w]))
@@ -317,6 +329,12 @@ func (s *Service) SetRule(ctx context.Context, actor authz.Actor, kind string, r
 		return out
 	}, "@notify.event."+kind)
 }
+
+// AlsoWhos are those beside roles and persons whom the administrator can have told
+// of what happens to a ticket: as in the ladders, found when it happens.
+var AlsoWhos = []string{"assignee", "supervisor", "head", "duty"}
+
+func isID(s string) bool { n, err := strconv.ParseInt(s, 10, 64); return err == nil && n > 0 }
 
 // SetGeneral changes what holds for all lines.
 func (s *Service) SetGeneral(ctx context.Context, actor authz.Actor, in Table) error {

@@ -70,6 +70,10 @@ type Service struct {
 	url    string
 	out    Outside
 
+	// whom says who is meant by "supervisor", "role:3" or "user:7" for a ticket (0:
+	// for nothing in particular).
+	whom func(ctx context.Context, q db.Querier, ticket int64, who []string) ([]int64, error)
+
 	mu     sync.Mutex
 	busy   map[int64]bool // channels at work -> whether to look again
 	crowds map[crowdKey]crowd
@@ -95,6 +99,18 @@ func New(run *action.Runner, r Rooms) *Service {
 
 // Reach puts another world outside in place of the real one: for tests.
 func (s *Service) Reach(o Outside) { s.out = o }
+
+// Resolve sets who says who is meant by the words of the table; before the first
+// notice.
+func (s *Service) Resolve(f func(ctx context.Context, q db.Querier, ticket int64, who []string) ([]int64, error)) {
+	s.whom = f
+}
+
+// known is the fact that somebody knows of what a ticket's clocks go on saying.
+const known = "ticket.clock_known"
+
+// OfClocks reports whether a notice says what a ticket's clocks say.
+func OfClocks(kind string) bool { return strings.HasPrefix(kind, "ticket.clock_") }
 
 // payload is what of an event's data concerns notices.
 type payload struct {
@@ -129,7 +145,10 @@ func tells(e event.Stored) bool {
 
 // Listener turns events into notices. Who caused an event is not told of it.
 func (s *Service) Listener() event.Listener {
-	return event.Listener{Name: "notify", Wants: tells, Handle: s.handle}
+	return event.Listener{Name: "notify", Wants: func(e event.Stored) bool {
+		_, listed := byKind[e.Kind] // the table may name somebody where the event names nobody
+		return listed || e.Kind == known || tells(e)
+	}, Handle: s.handle}
 }
 
 func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) error {
@@ -152,10 +171,33 @@ func (s *Service) handle(ctx context.Context, tx *db.Tx, evs []event.Stored) err
 	var users []int64
 	for _, e := range evs {
 		x := telling{e: e}
-		if e.Decode(&x.p) != nil || len(x.p.Tell) == 0 {
+		if e.Kind == known && e.Subject.Type == "ticket" {
+			// Somebody does: nobody is told of it by yet another way.
+			if _, err := tx.Exec(ctx, `UPDATE notifications SET chase_at = 0 WHERE chase_at > 0 AND ticket_id = $1 AND kind LIKE 'ticket.clock_%'`, e.Subject.ID); err != nil {
+				return fmt.Errorf("notify: known: %w", err)
+			}
+		}
+		if e.Decode(&x.p) != nil {
 			continue
 		}
 		if x.l = t.Line(e.Kind); x.l.Off {
+			continue
+		}
+		if len(x.l.Also) > 0 && s.whom != nil {
+			also, err := s.also(ctx, tx, e, x.l)
+			if err != nil {
+				return err
+			}
+			if x.l.Only && len(also) > 0 {
+				x.p.Tell = nil
+			}
+			for _, u := range also {
+				if !slices.Contains(x.p.Tell, u) {
+					x.p.Tell = append(x.p.Tell, u)
+				}
+			}
+		}
+		if len(x.p.Tell) == 0 {
 			continue
 		}
 		if e.Subject.Type == "ticket" {
@@ -298,6 +340,19 @@ func present(ctx context.Context, q db.Querier, users []int64) (map[int64]bool, 
 	return out, nil
 }
 
+// also are those the administrator has an event of the line told to.
+func (s *Service) also(ctx context.Context, q db.Querier, e event.Stored, l Line) ([]int64, error) {
+	var ticket int64
+	if e.Subject.Type == "ticket" {
+		ticket = e.Subject.ID
+	}
+	users, err := s.whom(ctx, q, ticket, l.Also)
+	if fault.Is(err, fault.NotFound) { // gone since
+		return nil, nil
+	}
+	return users, err
+}
+
 // Unread returns how many notices of the user are unread, at most limit.
 func (s *Service) Unread(ctx context.Context, user int64, limit int) (n int, err error) {
 	err = s.d.Read().QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND read_at = 0 LIMIT `+strconv.Itoa(limit)+`) n`, user).Scan(&n)
@@ -351,6 +406,23 @@ func (s *Service) MarkRead(ctx context.Context, user, id int64) error {
 		s.broker.Everywhere(web.Message{Topic: "notification", To: web.Audience{Users: []int64{user}}})
 	}
 	return err
+}
+
+// Known marks the user's notice as read and returns the ticket whose clocks it is
+// of; 0 when it is of something else.
+func (s *Service) Known(ctx context.Context, user, id int64) (ticket int64, err error) {
+	var kind string
+	err = s.d.Read().QueryRow(ctx, `SELECT kind, ticket_id FROM notifications WHERE id = $1 AND user_id = $2`, id, user).Scan(&kind, &ticket)
+	if isNone(err) {
+		return 0, fault.New(fault.NotFound, "notify.gone")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("notify: known %d: %w", id, err)
+	}
+	if !OfClocks(kind) {
+		ticket = 0
+	}
+	return ticket, s.MarkRead(ctx, user, id)
 }
 
 // Open marks the user's notice as read and returns the page it is about: what

@@ -142,6 +142,8 @@ func occasion(kind string) Occasion {
 // proposed.
 type Rule struct {
 	Off   bool            `json:"off,omitempty"`
+	Also  []string        `json:"also,omitempty"` // who else, as in the ladders: supervisor, role:3, user:7
+	Only  bool            `json:"only,omitempty"` // and not those the event names
 	Class Class           `json:"class,omitempty"`
 	Ways  map[string]Mode `json:"ways,omitempty"`
 }
@@ -176,7 +178,9 @@ func readTable(ctx context.Context, q db.Querier) (Table, error) {
 type Line struct {
 	Occasion
 	Off     bool
-	Changed bool // differs from what the product proposes
+	Also    []string // who else is told
+	Only    bool     // nobody else is
+	Changed bool     // differs from what the product proposes
 	Modes   map[string]Mode
 }
 
@@ -184,7 +188,7 @@ type Line struct {
 func (t Table) Line(kind string) Line {
 	o := occasion(kind)
 	r, changed := t.Rules[o.Kind]
-	l := Line{Occasion: o, Off: r.Off && !o.Fixed, Changed: changed, Modes: map[string]Mode{}}
+	l := Line{Occasion: o, Off: r.Off && !o.Fixed, Also: r.Also, Only: r.Only && !o.Fixed && len(r.Also) > 0, Changed: changed, Modes: map[string]Mode{}}
 	if r.Class != "" {
 		l.Class = r.Class
 	}

@@ -302,3 +302,66 @@ func TestTable(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// NTF-1: the administrator has others told of an event, and not those it names;
+// what is about responsibility reaches those in any case. A step that insists
+// reaches people as what insists.
+func TestTableWho(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.s.Resolve(func(_ context.Context, _ db.Querier, ticket int64, who []string) (out []int64, err error) {
+			for _, x := range who {
+				out = append(out, map[string]int64{"duty": 3, "user:2": 2}[x])
+			}
+			return out, nil
+		})
+		told := func(want string) {
+			t.Helper()
+			var got []int64
+			for _, u := range []int64{1, 2, 3} {
+				ns, err := w.s.List(w.ctx, u, 0, 50)
+				w.ok(err)
+				for range ns {
+					got = append(got, u)
+				}
+			}
+			w.ok(w.d.Write(w.ctx, func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, `DELETE FROM notifications`)
+				return err
+			}))
+			if fmt.Sprint(got) != want {
+				t.Errorf("told %v, want %s", got, want)
+			}
+		}
+		set := func(kind string, r Rule) error {
+			tb, err := w.s.Table(w.ctx)
+			w.ok(err)
+			return w.s.SetRule(w.ctx, w.admin, kind, r, tb.Version)
+		}
+		w.ok(set("ticket.nudged", Rule{Also: []string{"duty", "user:2"}}))
+		w.tell("ticket.nudged", false, 1)
+		told("[1 2 3]")
+		w.tell("ticket.nudged", false) // names nobody itself
+		told("[2 3]")
+		w.ok(set("ticket.nudged", Rule{Also: []string{"duty"}, Only: true}))
+		w.tell("ticket.nudged", false, 1)
+		told("[3]")
+		if err := set("ticket.clock_missed", Rule{Also: []string{"duty"}, Only: true}); err == nil {
+			t.Error("whoever answers for a deadline can be left untold")
+		}
+		if err := set("ticket.nudged", Rule{Also: []string{"everybody"}}); err == nil {
+			t.Error("anybody can be named")
+		}
+		if c := w.s.line(t, "ticket.clock_reminded").class(false, Insist); c != Insist {
+			t.Errorf("a step that insists is %s", c)
+		}
+	})
+}
+
+func (s *Service) line(t *testing.T, kind string) Line {
+	t.Helper()
+	tb, err := s.Table(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tb.Line(kind)
+}

@@ -634,6 +634,20 @@ func (c Clock) Insisting() bool {
 	return i >= 0 && i < len(steps) && c.KnownAt.IsZero() && (steps[i].Class == Insist || c.Repeats < steps[i].repeats())
 }
 
+// InsistingOf returns which of the tickets have a clock that insists.
+func InsistingOf(ctx context.Context, q db.Querier, tickets []int64) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	return out, db.EachIn(tickets, func(in string, args []any) error {
+		cs, err := list(ctx, q, "ticket_id IN ("+in+") AND state IN ('running', 'paused') AND known_at = 0 AND step > 0 ORDER BY id", args...)
+		for _, c := range cs {
+			if c.Insisting() {
+				out[c.TicketID] = true
+			}
+		}
+		return err
+	})
+}
+
 // Firing is one time a clock spoke.
 type Firing struct {
 	Name    string // of the step

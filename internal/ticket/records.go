@@ -336,9 +336,6 @@ func (s *Service) editing(from func(ctx context.Context, a *action.Action, old T
 		if len(f.Changes) == 0 {
 			return fault.Invalidf("ticket.nothing_changed")
 		}
-		if err := s.repolicy(ctx, a, old, t, "edited"); err != nil {
-			return err
-		}
 		t.ActivityAt = a.Now
 		return nil
 	}

@@ -88,6 +88,7 @@ var mutable = []column{
 	{"assignee_id", func(t *Ticket) any { return t.AssigneeID }},
 	{"assignee_name", func(t *Ticket) any { return t.AssigneeName }},
 	{"supervisor_id", func(t *Ticket) any { return t.SupervisorID }},
+	{"customer_level", func(t *Ticket) any { return t.CustomerLevel }},
 	{"state", func(t *Ticket) any { return string(t.State) }},
 	{"is_open", func(t *Ticket) any { return db.Bool(t.State.Open()) }},
 	{"round", func(t *Ticket) any { return t.Round }},
@@ -251,6 +252,15 @@ func (s *Service) save(ctx context.Context, a *action.Action, old Ticket, t *Tic
 // saveRow writes what differs between old and t into its row, and refreshes the
 // nearest deadline; when nothing differs it does so only if it must.
 func (s *Service) saveRow(ctx context.Context, a *action.Action, old Ticket, t *Ticket, must bool) error {
+	if t.State.Open() && old.Case() != t.Case() { // whatever moved it: another policy may be its own now
+		why := "edited"
+		if old.DepartmentID != t.DepartmentID {
+			why = "reassigned"
+		}
+		if err := s.repolicy(ctx, a, old, t, why); err != nil {
+			return err
+		}
+	}
 	d, err := differ(ctx, a, old, t)
 	if err != nil || len(d.columns) == 0 && !must {
 		return err

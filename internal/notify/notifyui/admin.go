@@ -75,6 +75,9 @@ type eventView struct {
 	Classes         []ui.Option
 	Ways            []wayChoice
 	Modes           []ui.Option
+	Also            []ui.Option // of what happens to tickets; none of other events
+	Roles, People   []ui.Option
+	Tried           []triedView
 }
 
 type wayChoice struct{ Field, Label string }
@@ -143,7 +146,7 @@ var (
 	aLog       = logRow{Delivery: notify.Delivery{ID: 1, User: "x", Number: "T1", Attempt: 2, Doubtful: true, LastError: "e", Answer: "a"}, WayName: "w", Event: "e", StateName: "s", Tone: "red", Note: "n", Retry: true}
 	eventsPage = ui.NewPage[eventsView](files, "events.html", "tabs.html").Sample(eventsView{Tabs: aTab, Ways: []string{"x"}, Form: &web.Form{}, Ticks: []ui.Option{{Value: "mail", Label: "x"}}, NoBase: true, None: true,
 		Areas: []area{{"work", []lineRow{{Kind: "x", Name: "n", Who: "w", Class: "c", Tone: "red", Changed: true, Modes: []modeCell{{"x", "m", "gray"}}}, {Off: true}}}}})
-	eventPage    = ui.NewPage[eventView](files, "event.html").Sample(eventView{Kind: "x", Form: &web.Form{}, Ways: []wayChoice{{"way_mail", "=x"}}, Modes: []ui.Option{{Value: "on", Label: "x"}}}, eventView{Fixed: true, Form: &web.Form{}})
+	eventPage    = ui.NewPage[eventView](files, "event.html").Sample(eventView{Kind: "x", Form: &web.Form{}, Ways: []wayChoice{{"way_mail", "=x"}}, Modes: []ui.Option{{Value: "on", Label: "x"}}}, eventView{Fixed: true, Form: &web.Form{}, Also: []ui.Option{{Value: "duty", Label: "x"}}, Tried: []triedView{{OK: true, Sentence: "s"}, {Sentence: "s", Error: "e"}}})
 	channelsPage = ui.NewPage[channelsView](files, "channels.html", "tabs.html").Sample(channelsView{Tabs: aTab, Ways: []wayCard{{Way: "mail", Icon: "mail", More: true}, {Way: "mail", Icon: "mail", Rows: []channelRow{{ID: 1, Name: "n", For: "f", Enabled: true, Paused: true, Until: "1", Trouble: "t"}, {ID: 2}, {ID: 3, Enabled: true}}}}})
 	channelPage  = ui.NewPage[channelView](files, "channel.html").Sample(
 		channelView{ID: 1, Way: "mail", Form: &web.Form{}, Robot: true, Trouble: "t", Tried: &triedView{OK: true, To: "x", Answer: "y", Sentence: "s"}, Departments: []ui.Option{{Value: "1", Label: "x"}},
@@ -187,7 +190,7 @@ func (p *pages) eventsView(r *web.Request, f *web.Form, t notify.Table) (v event
 			if l.Area != a {
 				continue
 			}
-			row := lineRow{Kind: l.Kind, Name: r.T("notify.event." + l.Kind), Who: r.T("notify.who." + l.Who), Class: r.T("notify.class." + string(l.Class)), Tone: classTone(l.Class), Off: l.Off, Changed: l.Changed}
+			row := lineRow{Kind: l.Kind, Name: r.T("notify.event." + l.Kind), Who: p.who(r, l), Class: r.T("notify.class." + string(l.Class)), Tone: classTone(l.Class), Off: l.Off, Changed: l.Changed}
 			for _, w := range shown {
 				row.Modes = append(row.Modes, modeCell{r.T("notify.way." + w), r.T("notify.mode." + string(l.Modes[w])), tones[l.Modes[w]]})
 			}
@@ -234,7 +237,7 @@ func (p *pages) setGeneral(w http.ResponseWriter, r *web.Request) error {
 	return r.SeeOther(w, "/admin/notices")
 }
 
-func (p *pages) eventView(r *web.Request, f *web.Form, l notify.Line) eventView {
+func (p *pages) eventView(r *web.Request, f *web.Form, l notify.Line) (eventView, error) {
 	v := eventView{Kind: l.Kind, Name: r.T("notify.event." + l.Kind), Who: r.T("notify.who." + l.Who), Fixed: l.Fixed, Form: f}
 	for _, c := range notify.Classes {
 		v.Classes = append(v.Classes, ui.Option{Value: string(c), Label: r.T("notify.class." + string(c)), Hint: r.T("notify.class." + string(c) + ".hint")})
@@ -245,7 +248,24 @@ func (p *pages) eventView(r *web.Request, f *web.Form, l notify.Line) eventView 
 	for _, w := range notify.Ways {
 		v.Ways = append(v.Ways, wayChoice{"way_" + w, "=" + r.T("notify.way."+w)})
 	}
-	return v
+	if strings.HasPrefix(l.Kind, "ticket.") {
+		for _, w := range notify.AlsoWhos {
+			v.Also = append(v.Also, ui.Option{Value: w, Label: r.T("sla.who." + w)})
+		}
+	}
+	roles, err := p.org.Roles(r.Context())
+	if err != nil {
+		return v, err
+	}
+	for _, x := range roles {
+		v.Roles = append(v.Roles, ui.Option{Value: strconv.FormatInt(x.ID, 10), Label: x.Title(r.Lang)})
+	}
+	people, err := p.org.Colleagues(r.Context(), r.Actor, "", 0, "", 0)
+	for _, x := range people {
+		v.People = append(v.People, ui.Option{Value: strconv.FormatInt(x.ID, 10), Label: x.Name, Group: x.Department})
+	}
+	slices.SortStableFunc(v.People, func(a, b ui.Option) int { return strings.Compare(a.Group, b.Group) })
+	return v, err
 }
 
 func (p *pages) line(r *web.Request) (notify.Line, notify.Table, error) {
@@ -265,12 +285,47 @@ func (p *pages) event(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	f := r.Blank("class", string(l.Class), "off", flag(l.Off)).Set("version", t.Version)
+	return p.showEvent(w, r, l, t, nil)
+}
+
+func (p *pages) showEvent(w http.ResponseWriter, r *web.Request, l notify.Line, t notify.Table, tried []triedView) error {
+	f := r.Blank("class", string(l.Class), "off", flag(l.Off), "proposed", flag(!l.Only)).Set("version", t.Version)
 	for _, way := range notify.Ways {
 		f.Set("way_"+way, string(l.Modes[way]))
 	}
-	v := p.eventView(r, f, l)
+	for _, who := range l.Also {
+		if what, id, ok := strings.Cut(who, ":"); ok {
+			f.Set(what, id)
+		} else {
+			f.Values.Add("also", who)
+		}
+	}
+	v, err := p.eventView(r, f, l)
+	if err != nil {
+		return err
+	}
+	v.Tried = tried
 	return eventPage.Render(w, r, adminChrome(r, v.Name), v)
+}
+
+// testEvent sends the administrator what such a notice would be, by every way it
+// would take to him.
+func (p *pages) testEvent(w http.ResponseWriter, r *web.Request) error {
+	l, t, err := p.line(r)
+	if err != nil {
+		return err
+	}
+	outs, err := p.s.TestEvent(r.Context(), r.Actor, l.Kind)
+	if err != nil {
+		return err
+	}
+	tried := []triedView{{OK: true, Sentence: r.T("notify.test_event.in_product")}}
+	for _, x := range outs {
+		v := *shown(r, x)
+		v.Sentence = r.T("notify.way."+x.Way) + "：" + v.Sentence
+		tried = append(tried, v)
+	}
+	return p.showEvent(w, r, l, t, tried)
 }
 
 func flag(b bool) string {
@@ -288,7 +343,12 @@ func (p *pages) setEvent(w http.ResponseWriter, r *web.Request) error {
 	f := r.Input()
 	in := notify.Rule{}
 	if f.Get("do") != "reset" {
-		in = notify.Rule{Off: f.Bool("off"), Class: notify.Class(f.Get("class")), Ways: map[string]notify.Mode{}}
+		in = notify.Rule{Off: f.Bool("off"), Class: notify.Class(f.Get("class")), Ways: map[string]notify.Mode{}, Also: f.Strings("also"), Only: !l.Fixed && !f.Bool("proposed")}
+		for _, what := range []string{"role", "user"} {
+			if id := f.ID(what); id != 0 {
+				in.Also = append(in.Also, what+":"+strconv.FormatInt(id, 10))
+			}
+		}
 		for _, way := range notify.Ways {
 			if m := f.Get("way_" + way); m != "" {
 				in.Ways[way] = notify.Mode(m)
@@ -300,7 +360,10 @@ func (p *pages) setEvent(w http.ResponseWriter, r *web.Request) error {
 		err = p.s.SetRule(r.Context(), r.Actor, l.Kind, in, version)
 	}
 	if err != nil {
-		v := p.eventView(r, f, l)
+		v, verr := p.eventView(r, f, l)
+		if verr != nil {
+			return verr
+		}
 		return eventPage.Invalid(w, r, err, f, adminChrome(r, v.Name), v)
 	}
 	r.Flash(w, "green", "notify.saved")
@@ -577,4 +640,33 @@ func (p *pages) retry(w http.ResponseWriter, r *web.Request) error {
 	}
 	r.Flash(w, "green", "notify.retried")
 	return r.SeeOther(w, "%s", web.SafeNext(r.FormValue("next"), "/admin/notices/log"))
+}
+
+// who says in words who is told of a line.
+func (p *pages) who(r *web.Request, l notify.Line) string {
+	var out []string
+	if !l.Only {
+		out = append(out, r.T("notify.who."+l.Who))
+	}
+	for _, w := range l.Also {
+		what, id, named := strings.Cut(w, ":")
+		n, _ := strconv.ParseInt(id, 10, 64)
+		switch {
+		case !named:
+			out = append(out, r.T("sla.who."+w))
+		case what == "user":
+			if user, _, err := p.org.Names(r.Context()); err == nil {
+				out = append(out, user(n))
+			}
+		default:
+			if roles, err := p.org.Roles(r.Context()); err == nil {
+				for _, x := range roles {
+					if x.ID == n {
+						out = append(out, x.Title(r.Lang))
+					}
+				}
+			}
+		}
+	}
+	return strings.Join(out, r.T("ticket.list.comma"))
 }

@@ -3,11 +3,14 @@
 package notifyui
 
 import (
+	"context"
 	"embed"
 	"net/http"
 	"strconv"
 	"time"
 
+	"bihuan/internal/authz"
+	"bihuan/internal/fault"
 	"bihuan/internal/notify"
 	"bihuan/internal/org"
 	"bihuan/internal/web"
@@ -46,15 +49,18 @@ var listPage = ui.NewPage[listView](files, "notices.html").Sample(listView{Any: 
 const pageSize = 40
 
 type pages struct {
-	s   *notify.Service
-	org *org.Service
+	s    *notify.Service
+	org  *org.Service
+	know func(ctx context.Context, actor authz.Actor, ticket int64) error
 }
 
-// Routes of the notices; everybody signed in has his own.
-func Routes(rt *web.Router, s *notify.Service, o *org.Service) {
-	p := &pages{s, o}
+// Routes of the notices; everybody signed in has his own. know notes that somebody
+// knows of what a ticket's clocks go on saying.
+func Routes(rt *web.Router, s *notify.Service, o *org.Service, know func(ctx context.Context, actor authz.Actor, ticket int64) error) {
+	p := &pages{s, o, know}
 	rt.Handle("GET /notifications", web.SignedIn, p.list)
 	rt.Handle("POST /notifications/read", web.SignedIn, p.read)
+	rt.Handle("POST /notifications/known", web.SignedIn, p.known)
 	rt.Handle("GET  /notifications/{id}", web.SignedIn, p.open)
 	rt.Handle("GET  /account/notices", web.SignedIn, p.mine)
 	rt.Handle("POST /account/notices", web.SignedIn, p.setMine)
@@ -66,6 +72,7 @@ func Routes(rt *web.Router, s *notify.Service, o *org.Service) {
 	rt.Handle("POST /admin/notices", notify.PermManage, p.setGeneral)
 	rt.Handle("GET  /admin/notices/events/{kind}", notify.PermManage, p.event)
 	rt.Handle("POST /admin/notices/events/{kind}", notify.PermManage, p.setEvent)
+	rt.Handle("POST /admin/notices/events/{kind}/test", notify.PermManage, p.testEvent, web.Slow(2*time.Minute))
 	rt.Handle("GET  /admin/notices/channels", notify.PermManage, p.channels)
 	rt.Handle("POST /admin/notices/channels", notify.PermManage, p.saveChannel)
 	rt.Handle("GET  /admin/notices/channels/new", notify.PermManage, p.newChannel)
@@ -90,7 +97,7 @@ func (p *pages) list(w http.ResponseWriter, r *web.Request) error {
 	}
 	for _, n := range ns {
 		v.Any = v.Any || !n.Read
-		x := row{ID: n.ID, Sentence: n.Sentence(r.Lang), Number: n.Number, Link: n.Link, Title: n.Heading(r.Lang), Insist: n.Class == notify.Insist && !n.Read, Read: n.Read, CreatedAt: n.CreatedAt}
+		x := row{ID: n.ID, Sentence: n.Sentence(r.Lang), Number: n.Number, Link: n.Link, Title: n.Heading(r.Lang), Insist: (n.Class == notify.Insist || notify.OfClocks(n.Kind)) && !n.Read, Read: n.Read, CreatedAt: n.CreatedAt}
 		if n.Class != notify.Normal {
 			x.Class, x.Tone = r.T("notify.class."+string(n.Class)), classTone(n.Class)
 		}
@@ -109,6 +116,27 @@ func (p *pages) read(w http.ResponseWriter, r *web.Request) error {
 	}
 	if to := web.SafeNext(f.String("next"), ""); to != "" {
 		return r.SeeOther(w, "%s", to)
+	}
+	return r.SeeOther(w, "/notifications")
+}
+
+// known is "I know": the notice is read, and what it says is not said again, to
+// nobody.
+func (p *pages) known(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	ticket, err := p.s.Known(r.Context(), r.Actor.ID, f.ID("id"))
+	if err != nil {
+		return err
+	}
+	if ticket != 0 && p.know != nil {
+		// Somebody else may have known before, the ticket may have ended or be out of
+		// his sight by now: then it is only the notice.
+		switch err := p.know(r.Context(), r.Actor, ticket); {
+		case err == nil:
+			r.Flash(w, "green", "ticket.clocks.known")
+		case !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Forbidden):
+			return err
+		}
 	}
 	return r.SeeOther(w, "/notifications")
 }

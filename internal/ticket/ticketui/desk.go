@@ -12,6 +12,7 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/fault"
 	"bihuan/internal/org"
+	"bihuan/internal/sla"
 	"bihuan/internal/ticket"
 	"bihuan/internal/web"
 	"bihuan/internal/web/ui"
@@ -39,6 +40,7 @@ type deskSection struct {
 }
 
 type deskRow struct {
+	Known bool // its clocks go on saying something, and the reader may say that he knows
 	ticket.Row
 	Give  bool // the reader may hand it to somebody
 	Nudge bool
@@ -154,6 +156,9 @@ func (p *pages) deskView(r *web.Request) (v deskView, err error) {
 			d.All = "/tickets?view=" + s.view
 		}
 		v.Sections = append(v.Sections, d)
+	}
+	if err := p.markInsisting(r, v.Sections); err != nil {
+		return v, err
 	}
 	for _, show := range p.Blocks {
 		b, err := show(r)
@@ -424,4 +429,27 @@ func (p *pages) showNudge(w http.ResponseWriter, r *web.Request) error {
 		return nudgePage.Fragment(w, r, "dialog", v)
 	}
 	return nudgePage.Render(w, r, sheet(r, r.T("ticket.nudge"), ui.Crumb{Label: t.Number, Href: "/tickets/" + t.Number}), v)
+}
+
+// markInsisting notes which tickets go on saying that something is late.
+func (p *pages) markInsisting(r *web.Request, sections []deskSection) error {
+	if !r.Actor.Can(ticket.PermNote) {
+		return nil
+	}
+	var ids []int64
+	for _, s := range sections {
+		for _, x := range s.Rows {
+			ids = append(ids, x.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	on, err := sla.InsistingOf(r.Context(), p.Tickets.DB().Read(), ids)
+	for i := range sections {
+		for j := range sections[i].Rows {
+			sections[i].Rows[j].Known = on[sections[i].Rows[j].ID]
+		}
+	}
+	return err
 }

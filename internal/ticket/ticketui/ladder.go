@@ -74,5 +74,8 @@ func (p *pages) know(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	r.Flash(w, "green", "ticket.clocks.known")
+	if to := web.SafeNext(r.FormValue("next"), ""); to != "" {
+		return r.SeeOther(w, "%s", to)
+	}
 	return r.SeeOther(w, "/tickets/%s", t.Number)
 }
