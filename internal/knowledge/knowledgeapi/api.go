@@ -162,22 +162,22 @@ func (s *service) input(ctx context.Context, n NewArticle) (in knowledge.Input, 
 	return in, bad.OrNil()
 }
 
-type listInput struct {
+type articlesInput struct {
 	Text     string `query:"q" maxLength:"200" doc:"What is asked: words, a question, pinyin" example:"发票抬头"`
 	State    string `query:"state" enum:"draft,review,published,expired"`
 	Category int64  `query:"category_id" doc:"This category and those below"`
 	api.Page
 }
 
-type listOutput struct {
+type articlesOutput struct {
 	Body struct {
 		Items []Article `json:"items"`
 		Next  string    `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
 	}
 }
 
-func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	actor, out := api.Actor(ctx), &listOutput{}
+func (s *service) list(ctx context.Context, in *articlesInput) (*articlesOutput, error) {
+	actor, out := api.Actor(ctx), &articlesOutput{}
 	out.Body.Items = []Article{}
 	if in.Text != "" && in.State == "" {
 		found, _, err := s.know.Find(ctx, actor, knowledge.Search{Text: in.Text, CategoryID: in.Category, Limit: min(in.Limit, 100)})
@@ -272,8 +272,8 @@ func (s *service) delete(ctx context.Context, in *struct{ ArticlePath }) (*struc
 	return nil, s.know.Delete(ctx, api.Actor(ctx), in.ID)
 }
 
-// Step is what is done with an article.
-type Step struct {
+// ArticleStep is what is done with an article.
+type ArticleStep struct {
 	Step    string `json:"step" enum:"submit,return,publish,withdraw,verify"`
 	Version int64  `json:"version,omitempty" doc:"The version that was looked at; absent: whatever it is"`
 	Reason  string `json:"reason,omitempty" doc:"Required of return"`
@@ -281,14 +281,14 @@ type Step struct {
 
 func (s *service) step(ctx context.Context, in *struct {
 	ArticlePath
-	Body api.JSON[Step]
+	Body api.JSON[ArticleStep]
 }) (*articleOutput, error) {
 	n := in.Body.Value()
 	return s.now(ctx, in.ID, "", "", s.know.Do(ctx, api.Actor(ctx), in.ID, knowledge.Step(n.Step), n.Version, n.Reason))
 }
 
-// Version is an article as it was saved.
-type Version struct {
+// ArticleVersion is an article as it was saved.
+type ArticleVersion struct {
 	Version     int64      `json:"version"`
 	Title       string     `json:"title"`
 	Body        string     `json:"body"`
@@ -299,55 +299,52 @@ type Version struct {
 	PublishedAt *time.Time `json:"published_at,omitempty"`
 }
 
+type articleVersionsOutput struct {
+	Body struct {
+		Items []ArticleVersion `json:"items"`
+		Next  string           `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
+	}
+}
+
 func (s *service) versions(ctx context.Context, in *struct {
 	ArticlePath
 	api.Page
-}) (*struct {
-	Body struct {
-		Items []Version `json:"items"`
-		Next  string    `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
-	}
-}, error) {
+}) (*articleVersionsOutput, error) {
 	before, _ := strconv.ParseInt(in.Cursor, 10, 64)
 	vs, err := s.know.Versions(ctx, api.Actor(ctx), in.ID, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	out := &struct {
-		Body struct {
-			Items []Version `json:"items"`
-			Next  string    `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
-		}
-	}{}
-	out.Body.Items = []Version{}
+	out := &articleVersionsOutput{}
+	out.Body.Items = []ArticleVersion{}
 	for i, v := range vs {
 		if i == in.Limit {
 			out.Body.Next = strconv.FormatInt(vs[i-1].N, 10)
 			break
 		}
-		out.Body.Items = append(out.Body.Items, Version{v.N, v.Title, v.Body, string(v.Audience), v.Note, s.login(ctx, v.UserID), api.At(ctx, v.At), api.At(ctx, v.PublishedAt)})
+		out.Body.Items = append(out.Body.Items, ArticleVersion{v.N, v.Title, v.Body, string(v.Audience), v.Note, s.login(ctx, v.UserID), api.At(ctx, v.At), api.At(ctx, v.PublishedAt)})
 	}
 	return out, nil
 }
 
-// Category is a place in the tree.
-type Category struct {
+// ArticleCategory is a place in the tree.
+type ArticleCategory struct {
 	ID       int64  `json:"id"`
 	ParentID int64  `json:"parent_id,omitempty"`
 	Path     string `json:"path" doc:"Its name with those above it"`
 	Articles int    `json:"articles"`
 }
 
-func (s *service) categories(ctx context.Context, _ *struct{}) (*struct{ Body []Category }, error) {
+func (s *service) categories(ctx context.Context, _ *struct{}) (*struct{ Body []ArticleCategory }, error) {
 	cs, err := s.know.Categories(ctx, api.Actor(ctx))
 	if err != nil {
 		return nil, err
 	}
-	out := []Category{}
+	out := []ArticleCategory{}
 	for _, c := range cs {
-		out = append(out, Category{c.ID, c.ParentID, c.Path, c.Articles})
+		out = append(out, ArticleCategory{c.ID, c.ParentID, c.Path, c.Articles})
 	}
-	return &struct{ Body []Category }{out}, nil
+	return &struct{ Body []ArticleCategory }{out}, nil
 }
 
 // TicketPath names a ticket and an article.
@@ -356,21 +353,21 @@ type TicketPath struct {
 	ID     int64  `path:"id" minimum:"1" doc:"Id of the article" example:"2"`
 }
 
-// Beside are the articles for a ticket.
-type Beside struct {
+// TicketArticles are the articles for a ticket.
+type TicketArticles struct {
 	Linked    []Article `json:"linked"`
 	Suggested []Article `json:"suggested"`
 }
 
 func (s *service) ofTicket(ctx context.Context, in *struct {
 	Number string `path:"number" maxLength:"60" doc:"Number of the ticket" example:"TASK20261122001"`
-}) (*struct{ Body Beside }, error) {
+}) (*struct{ Body TicketArticles }, error) {
 	actor := api.Actor(ctx)
 	t, err := s.tickets.ByNumber(ctx, ticket.View(actor), in.Number)
 	if err != nil {
 		return nil, err
 	}
-	out := &struct{ Body Beside }{Beside{[]Article{}, []Article{}}}
+	out := &struct{ Body TicketArticles }{TicketArticles{[]Article{}, []Article{}}}
 	linked, err := s.know.Of(ctx, actor, t.ID)
 	if err != nil {
 		return nil, err

@@ -55,6 +55,7 @@ func Routes(rt *web.Router, rooms Rooms) {
 	rt.Handle("POST /knowledge", knowledge.PermWrite, p.create, upload)
 	rt.Handle("GET  /knowledge/new", knowledge.PermWrite, p.showNew)
 	rt.Handle("POST /knowledge/preview", knowledge.PermWrite, p.preview)
+	rt.Handle("POST /knowledge/files", knowledge.PermWrite, p.upload, upload, web.JSON())
 	rt.Handle("GET  /knowledge/owners", knowledge.PermWrite, p.owners, web.JSON())
 	rt.Handle("GET  /knowledge/categories", knowledge.PermManage, p.categories)
 	rt.Handle("POST /knowledge/categories", knowledge.PermManage, p.saveCategory)
@@ -510,6 +511,28 @@ func (p *pages) preview(w http.ResponseWriter, r *web.Request) error {
 		return err
 	}
 	return formPage.Render(w, r, chrome(r, r.T("knowledge.preview")), v)
+}
+
+// upload takes a picture or file while somebody still writes.
+func (p *pages) upload(w http.ResponseWriter, r *web.Request) error {
+	f := r.Input()
+	h := f.File("file")
+	if err := f.Err(); err != nil {
+		return err
+	}
+	if h == nil {
+		return fault.Invalidf("knowledge.invalid")
+	}
+	c, err := h.Open()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	x, err := p.Files.Upload(r.Context(), r.Actor, h.Filename, c)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, waiting{x.ID, x.Name})
 }
 
 // person is a choice of the picker.
