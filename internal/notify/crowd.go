@@ -113,7 +113,9 @@ func gathered(kind string, many int) (string, error) {
 // write brings the gathering notices up to date. begin makes one for a person who
 // has none, or has read his; it returns 0 for whom nothing is to be told.
 func (c *crowds) write(ctx context.Context, tx *db.Tx, begin func(k crowdKey, args string) (int64, error)) error {
-	keys := slices.SortedFunc(maps.Keys(c.grown), func(x, y crowdKey) int { return cmp.Or(cmp.Compare(x.user, y.user), strings.Compare(x.kind, y.kind), strings.Compare(string(x.class), string(y.class))) })
+	keys := slices.SortedFunc(maps.Keys(c.grown), func(x, y crowdKey) int {
+		return cmp.Or(cmp.Compare(x.user, y.user), strings.Compare(x.kind, y.kind), strings.Compare(string(x.class), string(y.class)))
+	})
 	for _, k := range keys {
 		x := c.changed[k]
 		args, err := gathered(k.kind, x.many)
