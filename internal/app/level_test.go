@@ -93,7 +93,7 @@ func TestPolicyFollows(t *testing.T) {
 		if len(ns) == 0 || ns[0].Class != notify.Insist {
 			t.Fatalf("the supervisor was told %+v", ns)
 		}
-		if desk := h.Call("GET", "/desk", "", h.Cookie(authz.RoleSupervisor)).Body.String(); !strings.Contains(desk, `/knowledge"`) {
+		if desk := h.Call("GET", "/desk", "", h.Cookie(authz.RoleSupervisor)).Body.String(); !strings.Contains(desk, `"/tickets/`+x.Number+`/knowledge"`) {
 			t.Error("the desk does not offer to know of it")
 		}
 		if res := h.Call("POST", "/notifications/known", "id="+strconv.FormatInt(ns[0].ID, 10), h.Cookie(authz.RoleSupervisor)); res.Code != 303 {
@@ -112,7 +112,7 @@ func TestPolicyFollows(t *testing.T) {
 				t.Errorf("said again after somebody knew: %+v", n)
 			}
 		}
-		if desk := h.Call("GET", "/desk", "", h.Cookie(authz.RoleSupervisor)).Body.String(); strings.Contains(desk, `/knowledge"`) {
+		if desk := h.Call("GET", "/desk", "", h.Cookie(authz.RoleSupervisor)).Body.String(); strings.Contains(desk, `"/tickets/`+x.Number+`/knowledge"`) {
 			t.Error("the desk still offers to know of it")
 		}
 	})

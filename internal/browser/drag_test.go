@@ -229,6 +229,7 @@ func TestCalendar(t *testing.T) {
 	}
 	// Meanwhile it was moved elsewhere: that stays, and the reader is told.
 	p.open("/tasks/calendar?on=" + at.Format("2006-01-02"))
+	p.until(`document.body.dataset.live === 'on'`)
 	if _, err := h.Tasks.Edit(ctx, agent, x.ID, 0, task.New{Title: "回访扫描仪客户", DueAt: at, Remind: task.NoReminder}); err != nil {
 		t.Fatal(err)
 	}

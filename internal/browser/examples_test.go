@@ -18,7 +18,9 @@ import (
 	"bihuan/internal/customer"
 	"bihuan/internal/i18n"
 	"bihuan/internal/importer"
+	"bihuan/internal/inbound"
 	"bihuan/internal/journal"
+	"bihuan/internal/knowledge"
 	"bihuan/internal/notify"
 	"bihuan/internal/privacy"
 	"bihuan/internal/process"
@@ -133,6 +135,18 @@ func made(t *testing.T, h *apptest.House) []string {
 	must(err)
 	_, err = h.Processes.Publish(ctx, by, p.ID, p.Version, "第一版")
 	must(err)
+	out = append(out, "/")
+	out = append(out, underProcess(t, h)...)
+	out = append(out, articles(t, h)...)
+	shop, err := h.Inbound.Save(ctx, by, inbound.Source{Name: "官方商城", Channel: "website", Type: "after_sales", Enabled: true})
+	must(err)
+	out = append(out, fmt.Sprintf("/admin/inbound/%d", shop), fmt.Sprintf("/admin/inbound/%d/calls", shop))
+	feed, err := h.Tasks.MakeFeed(ctx, by)
+	must(err)
+	out = append(out, "/calendar/"+feed+".ics")
+	for _, id := range idsOf(t, h, fmt.Sprintf(`SELECT MAX(id) FROM notifications WHERE user_id = %d HAVING MAX(id) > 0`, by.ID)) {
+		at("/notifications/%d", id)
+	}
 	for _, part := range []string{"", "/trial", "/versions", "/versions/1", "/stages/new", "/stages/s1", "/moves/new", "/moves/m1"} {
 		at("/admin/processes/%d"+part, p.ID)
 	}
@@ -211,6 +225,44 @@ func ticketPages(t *testing.T, h *apptest.House) (out []string) {
 	at("/desk/handovers/%d", hand)
 	_, err = h.Tickets.SaveView(ctx, by, "紧急的售后", ticket.Filter{View: "open", Type: "after_sales", Query: customer.AllOf(customer.Is("urgency", "urgent")), Columns: []string{"number", "state", "category"}}, ticket.SharedEverybody)
 	must(err)
+	return out
+}
+
+// articles are the pages of a text of the knowledge base that everybody may read.
+func articles(t *testing.T, h *apptest.House) (out []string) {
+	t.Helper()
+	ctx, writer, by := context.Background(), h.Actor(authz.RoleAgent), h.Actor(authz.RoleAdmin)
+	id, err := h.Knowledge.Create(ctx, writer, knowledge.Input{Text: knowledge.Text{Title: "打印机卡纸怎么办", Body: "## 先关机\n\n1. 打开后盖\n2. 取出纸张\n\n| 型号 | 位置 |\n|---|---|\n| 一号 | 后盖 |", Audience: knowledge.Public}})
+	for _, s := range []struct {
+		by   authz.Actor
+		step knowledge.Step
+	}{{writer, knowledge.Submit}, {by, knowledge.Publish}} {
+		if err == nil {
+			err = h.Knowledge.Do(ctx, s.by, id, s.step, 0, "")
+		}
+	}
+	if err != nil {
+		t.Fatal(app.Explain(i18n.En, err))
+	}
+	return []string{fmt.Sprintf("/knowledge/%d", id), fmt.Sprintf("/knowledge/%d/edit", id), fmt.Sprintf("/knowledge/%d/versions", id), fmt.Sprintf("/help/%d", id)}
+}
+
+// underProcess are the pages of a complaint that goes by the process in force, and
+// of its deferral.
+func underProcess(t *testing.T, h *apptest.House) (out []string) {
+	t.Helper()
+	ctx, by := context.Background(), h.Actor(authz.RoleAgent)
+	c := someone(t, h, authz.RoleAdmin, "白晓松", "13733336666")
+	x, err := h.Tickets.Register(ctx, by, ticket.RegisterInput{Title: "到货即故障", Description: "要求更换", Type: "complaint", Urgency: "normal", Channel: "phone", CustomerID: c.ID, DepartmentID: h.Departments["客服部"], AssigneeID: by.ID})
+	if err == nil {
+		x, err = h.Tickets.Do(ctx, by, x.ID, ticket.Acknowledge, ticket.Input{})
+	}
+	if err != nil {
+		t.Fatal(app.Explain(i18n.En, err))
+	}
+	for _, part := range []string{"process", "process/departure", "stage/m1", "article", "articles"} {
+		out = append(out, "/tickets/"+x.Number+"/"+part)
+	}
 	return out
 }
 
@@ -294,7 +346,11 @@ func attached(t *testing.T, h *apptest.House) []string {
 	}
 	var out []string
 	for _, o := range []blob.Owner{{Type: "ticket", ID: tk}, {Type: "customer", ID: owner}} {
-		m, err := h.Files.Receive(ctx, "说明.txt", strings.NewReader("请按第二步操作"))
+		name, body := "说明.txt", "请按第二步操作"
+		if o.Type == "customer" {
+			name, body = "合同.pdf", "%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+		}
+		m, err := h.Files.Receive(ctx, name, strings.NewReader(body))
 		var f blob.File
 		if err == nil {
 			err = h.Run.Do(ctx, by, "test.attach", func(ctx context.Context, a *action.Action) (err error) {
@@ -308,7 +364,7 @@ func attached(t *testing.T, h *apptest.House) []string {
 		}
 		out = append(out, fmt.Sprintf("/files/%d", f.ID))
 		if o.Type == "customer" {
-			out = append(out, fmt.Sprintf("/customers/%d/files/%d", owner, f.ID))
+			out = append(out, fmt.Sprintf("/customers/%d/files/%d", owner, f.ID), fmt.Sprintf("/customers/%d/files/%d/pdf", owner, f.ID))
 			continue
 		}
 		x, err := h.Tickets.Get(ctx, ticket.View(by), tk)
@@ -316,7 +372,7 @@ func attached(t *testing.T, h *apptest.House) []string {
 			t.Fatal(err)
 		}
 		link := "/c/" + h.Tickets.Link(x)
-		out = append(out, link+"/messages", link+"/rating")
+		out = append(out, link+"/messages", link+"/rating", link+"/help")
 	}
 	return out
 }

@@ -75,7 +75,7 @@ func TestEveryPage(t *testing.T) {
 
 // public reports whether the page is for people without an account.
 func public(path string) bool {
-	return strings.HasPrefix(path, "/sign-in") || strings.HasPrefix(path, "/portal") || strings.HasPrefix(path, "/c/")
+	return strings.HasPrefix(path, "/sign-in") || strings.HasPrefix(path, "/portal") || strings.HasPrefix(path, "/c/") || path == "/help" || strings.HasPrefix(path, "/help/")
 }
 
 var (
@@ -210,7 +210,7 @@ var latin = []string{
 	"VIP", "SLA", "ISO", "Excel", "CSV", "ID", "URL", "API", "IP", "App", "Enter", "Esc", "Ctrl", "Tab", "Shift",
 	"Bihuan", "English", "MB", "KB", "GB", "PDF", "PNG", "JPG", "xlsx", "csv", "GBK", "UTF", "TLS", "min", "px",
 	"PostgreSQL", "SQLite", "Chromium", "Chrome", "Edge", "Firefox", "Safari", "Windows", "Linux", "macOS", "iPhone", "Android",
-	"SMTP", "SSL", "STARTTLS", "AccessKey", "SecretId", "SdkAppId", "Open", "Signature",
+	"SMTP", "IMAP", "OAuth", "SSL", "STARTTLS", "AccessKey", "SecretId", "SdkAppId", "Open", "Signature",
 	"Alt", "GHz", "MAC", "QQ", "REST", "OpenAPI", "JSON", "Token", "SHA", "HTTP", "HTTPS", "Webhook", "CPU", "OK", "Wi", "Fi", "WiFi", "POS", "SN", "Outlook", "fahuo",
 }
 
@@ -227,7 +227,7 @@ func english(p *tab) []string {
 		const visible = e => e.checkVisibility({visibilityProperty: true}) || e.closest('option, .sr-only');
 		const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 		while (walk.nextNode()) { const n = walk.currentNode, e = n.parentElement; if (n.data.trim() && !e.closest(skip) && visible(e)) out.push(n.data.trim()) }
-		for (const e of document.body.querySelectorAll('*')) for (const a of ['title', 'placeholder', 'aria-label', 'alt', 'data-confirm', 'hx-confirm']) { const v = e.getAttribute(a); if (v && !e.closest('[lang=en]')) out.push(a + '：' + v) }
+		for (const e of document.body.querySelectorAll('*')) for (const a of ['title', 'placeholder', 'aria-label', 'alt', 'data-confirm', 'hx-confirm']) { const v = e.getAttribute(a); if (v && !e.closest('[lang=en], [data-as-typed]')) out.push(a + '：' + v) }
 		out.push(document.title);
 		return out;
 	})()`))

@@ -514,7 +514,12 @@ func TestStaleLease(t *testing.T) {
 			if err := note(ctx, "before"); err != nil {
 				return err
 			}
-			c.Advance(2 * time.Minute) // stopped, with all its heartbeats
+			if err := d.Write(context.Background(), func(ctx context.Context, tx *db.Tx) error { // stopped, with all its heartbeats
+				_, err := tx.Exec(ctx, `UPDATE jobs SET lease_until = 1 WHERE id = $1`, j.ID)
+				return err
+			}); err != nil {
+				t.Error(err)
+			}
 			if n, err := other.RunDue(context.Background()); n != 1 || err != nil {
 				t.Errorf("%d jobs taken over, %v", n, err)
 			}

@@ -3,16 +3,29 @@ package sim
 import "time"
 
 // The simulation counts working time by itself: Monday to Friday from nine to
-// six in China, with the public holidays and make-up days of autumn 2026.
+// six in China, with the public holidays and make-up days of 2026.
 
 var zone = time.FixedZone("CST", 8*3600)
 
 // Start is a Monday morning, three weeks before the National Day holiday.
 var start = time.Date(2026, 9, 14, 9, 0, 0, 0, zone)
 
-var daysOff = map[string]bool{"2026-09-25": true, "2026-09-26": true, "2026-09-27": true, "2026-10-01": true, "2026-10-02": true, "2026-10-03": true,
-	"2026-10-04": true, "2026-10-05": true, "2026-10-06": true, "2026-10-07": true}
-var workedDays = map[string]bool{"2026-09-20": true, "2026-10-10": true}
+// daysOff and workedDays are those of 2026 until then: what is long overdue was due
+// months ago.
+var daysOff, workedDays = func() (off, worked map[string]bool) {
+	off, worked = map[string]bool{}, map[string]bool{}
+	for _, span := range [][2]string{{"2026-01-01", "2026-01-03"}, {"2026-02-15", "2026-02-23"}, {"2026-04-04", "2026-04-06"}, {"2026-05-01", "2026-05-05"},
+		{"2026-06-19", "2026-06-21"}, {"2026-09-25", "2026-09-27"}, {"2026-10-01", "2026-10-07"}} {
+		d, _ := time.Parse(time.DateOnly, span[0])
+		for ; d.Format(time.DateOnly) <= span[1]; d = d.AddDate(0, 0, 1) {
+			off[d.Format(time.DateOnly)] = true
+		}
+	}
+	for _, d := range []string{"2026-01-04", "2026-02-14", "2026-02-28", "2026-05-09", "2026-09-20", "2026-10-10"} {
+		worked[d] = true
+	}
+	return off, worked
+}()
 
 const (
 	second = int64(1_000_000) // µs
@@ -47,7 +60,7 @@ func span(d int64) (from, to int64) {
 
 var known = func() map[int64]bool {
 	m := map[int64]bool{}
-	for d, i := midnight(start.AddDate(0, -2, 0).UnixMicro()), 0; i < 800; d, i = d+day, i+1 {
+	for d, i := midnight(start.AddDate(0, -8, 0).UnixMicro()), 0; i < 1000; d, i = d+day, i+1 {
 		m[d] = works(time.UnixMicro(d + hour))
 	}
 	return m

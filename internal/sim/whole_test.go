@@ -135,6 +135,9 @@ func (w *world) sent() {
 		if doubtful == 1 {
 			x.doubtful++
 		}
+		if state == "uncertain" { // sent once more, and nobody knows of that either
+			x.doubtful++
+		}
 		log[page] = x
 	})
 	var pages []string

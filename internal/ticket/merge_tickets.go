@@ -495,6 +495,9 @@ func (s *Service) writesToMerged(ctx context.Context, a *action.Action, old Tick
 	if err := customer.Touch(ctx, a.Tx, old.CustomerID, a.Now); err != nil {
 		return to, err
 	}
+	if err := s.notSilent(ctx, a, to); err != nil {
+		return to, err
+	}
 	if err := s.save(ctx, a, oldTo, &to); err != nil {
 		return to, err
 	}

@@ -409,15 +409,8 @@ func (s *Service) customerWritesIn(ctx context.Context, a *action.Action, old Ti
 	if err := customer.Touch(ctx, a.Tx, t.CustomerID, a.Now); err != nil {
 		return t, err
 	}
-	if t.State == AwaitingConfirmation {
-		// Who writes is not silent: the days of silence are counted from here.
-		p, err := sla.Pick(ctx, a, t.Case())
-		if err != nil {
-			return t, err
-		}
-		if err := sla.Arm(ctx, a, t.ID, sla.Confirmation, t.Round, p.For(sla.Confirmation), "answered"); err != nil {
-			return t, err
-		}
+	if err := s.notSilent(ctx, a, t); err != nil {
+		return t, err
 	}
 	if err := s.save(ctx, a, old, &t); err != nil {
 		return t, err
@@ -425,6 +418,19 @@ func (s *Service) customerWritesIn(ctx context.Context, a *action.Action, old Ti
 	f := fact(old, t)
 	f.Entry, f.Tell = entry, tell(t.AssigneeID, t.SupervisorID)
 	return t, s.note(ctx, a, "ticket.customer_wrote", t, f, "")
+}
+
+// notSilent counts the days of silence before a confirmation lapses from now on,
+// for a customer of t has written.
+func (s *Service) notSilent(ctx context.Context, a *action.Action, t Ticket) error {
+	if t.State != AwaitingConfirmation {
+		return nil
+	}
+	p, err := sla.Pick(ctx, a, t.Case())
+	if err != nil {
+		return err
+	}
+	return sla.Arm(ctx, a, t.ID, sla.Confirmation, t.Round, p.For(sla.Confirmation), "answered")
 }
 
 // writesAnew makes a new ticket of what the customer wrote after the end of one,

@@ -60,7 +60,7 @@ type CustomerLevel struct {
 type levelChangesOutput struct{ Body LevelChanges }
 
 func (s *service) levelChanges(ctx context.Context, in *struct {
-	ID int64 `path:"id" minimum:"1" example:"12"`
+	ID int64 `path:"id" minimum:"1" doc:"Its subject_id" example:"12"`
 	api.Page
 }) (*levelChangesOutput, error) {
 	b, err := s.customers.Levels(ctx, api.Actor(ctx), in.ID)

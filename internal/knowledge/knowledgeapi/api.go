@@ -55,7 +55,7 @@ func Routes(a *api.API, run *action.Runner, k *knowledge.Service, t *ticket.Serv
 	api.Handle(a, api.Op{ID: "link-ticket-article", Method: "PUT", Path: "/tickets/{number}/articles/{id}", Tag: tag, Perm: knowledge.PermRead, Scope: write, Errors: []int{404},
 		Summary: "Link an article to a ticket", Description: "Notes that it helped with it. Doing so again changes nothing."}, s.link)
 	api.Handle(a, api.Op{ID: "unlink-ticket-article", Method: "DELETE", Path: "/tickets/{number}/articles/{id}", Tag: tag, Perm: knowledge.PermRead, Scope: write, Errors: []int{404},
-		Summary: "Unlink an article from a ticket"}, s.unlink)
+		Summary: "Unlink an article from a ticket", Description: "Takes back that it helped with it. One that is not linked is a 404."}, s.unlink)
 }
 
 // NewArticle is an article to be written.

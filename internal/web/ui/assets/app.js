@@ -455,6 +455,7 @@ function heard(list) {
 }
 let lostTimer;
 function status(m) {
+  body.dataset.live = m.state;
   const b = $('#offline');
   if (!b) return;
   clearTimeout(lostTimer);
