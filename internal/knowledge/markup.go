@@ -32,14 +32,24 @@ func refers(body string, id int64) bool {
 // HTML draws body. Its pictures and files are fetched under base, "" for the
 // staff's pages: /help makes /files/7 into /help/files/7.
 func HTML(body, base string) template.HTML {
-	d := drawing{base: base}
-	d.blocks(strings.Split(strings.ReplaceAll(body, "\r\n", "\n"), "\n"), 0)
+	d := drawing{base: base, level: 1}
+	lines := strings.Split(strings.ReplaceAll(body, "\r\n", "\n"), "\n")
+	d.top = 4
+	for _, l := range lines {
+		if m := headingLine.FindStringSubmatch(l); m != nil {
+			d.top = min(d.top, len(m[1]))
+		}
+	}
+	d.blocks(lines, 0)
 	return template.HTML(d.out.String())
 }
 
 type drawing struct {
 	out  strings.Builder
 	base string
+	// The title of the page is h1: the highest headings of a text (top) are h2
+	// however many signs they were given, and none is left out below level.
+	top, level int
 }
 
 var (
@@ -68,7 +78,8 @@ func (d *drawing) blocks(lines []string, depth int) {
 			i = end + 1
 		case headingLine.MatchString(line):
 			m := headingLine.FindStringSubmatch(line)
-			tag := "h" + strconv.Itoa(min(len(m[1])+1, 4)) // the title of the page is h1
+			d.level = max(2, min(len(m[1])-d.top+2, d.level+1, 4))
+			tag := "h" + strconv.Itoa(d.level)
 			d.out.WriteString("<" + tag + ">")
 			d.inline(m[2], 0)
 			d.out.WriteString("</" + tag + ">\n")
