@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"bihuan/internal/db"
+	"bihuan/internal/db/dbtest"
 	"bihuan/internal/event"
 )
 
@@ -54,16 +55,11 @@ type gate struct {
 // opened returns a gate to the store of database and the address through it.
 func opened(t *testing.T, database string) (*gate, string) {
 	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{t: t, to: u.Host, conns: map[net.Conn]bool{}}
+	g := &gate{t: t, to: database, conns: map[net.Conn]bool{}}
 	g.open("127.0.0.1:0")
 	g.addr = g.l.Addr().String()
-	u.Host = g.addr
 	t.Cleanup(func() { g.cut() })
-	return g, u.String()
+	return g, dbtest.By(t, database, g.addr)
 }
 
 func (g *gate) open(addr string) {
@@ -88,7 +84,7 @@ func (g *gate) open(addr string) {
 
 func (g *gate) carry(c net.Conn) {
 	defer c.Close()
-	s, err := net.Dial("tcp", g.to)
+	s, err := dbtest.Dial(g.to)
 	if err != nil {
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/url"
 	"os"
 	"sync"
 	"testing"
@@ -74,7 +73,7 @@ func TestHintsReachOtherNodes(t *testing.T) {
 		}
 		return v
 	}
-	if get() != 1 || get() != 1 {
+	if one, again := get(), get(); one != 1 || again != 1 {
 		t.Fatal("not held")
 	}
 	err := a.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -155,17 +154,12 @@ func TestBrokenConnection(t *testing.T) {
 		t.Errorf("%d tries, n = %d, %v, %v", tries, n, err, qerr)
 	}
 
-	u, err := url.Parse(a.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = l.Addr().String()
 	l.Close()
-	if _, err := db.Open(ctx, db.Config{URL: u.String()}); err == nil {
+	if _, err := db.Open(ctx, db.Config{URL: dbtest.By(t, a.URL(), l.Addr().String())}); err == nil {
 		t.Error("a store that is not there opens")
 	}
 }
@@ -177,16 +171,11 @@ func TestWatch(t *testing.T) {
 		t.Skip("BIHUAN_TEST_POSTGRES is not set")
 	}
 	d, _ := dbtest.NewPostgres(t, server)
-	u, err := url.Parse(d.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := u.Host
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = l.Addr().String()
+	front := l.Addr().String()
 	var mu sync.Mutex
 	var open []net.Conn
 	pass := func(l net.Listener) {
@@ -195,7 +184,7 @@ func TestWatch(t *testing.T) {
 			if err != nil {
 				return
 			}
-			s, err := net.Dial("tcp", to)
+			s, err := dbtest.Dial(d.URL())
 			if err != nil {
 				c.Close()
 				continue
@@ -222,7 +211,7 @@ func TestWatch(t *testing.T) {
 	}
 	go pass(l)
 	clk := clock.NewFake(dbtest.Start)
-	x, err := db.Open(context.Background(), db.Config{URL: u.String(), Clock: clk, MaxConns: 2})
+	x, err := db.Open(context.Background(), db.Config{URL: dbtest.By(t, d.URL(), front), Clock: clk, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +250,7 @@ func TestWatch(t *testing.T) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("it took %s to say that the store is away", took)
 	}
-	l, err = net.Listen("tcp", u.Host)
+	l, err = net.Listen("tcp", front)
 	if err != nil {
 		t.Fatal(err)
 	}

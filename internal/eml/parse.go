@@ -93,13 +93,11 @@ const (
 )
 
 type reader struct {
-	m           *Message
-	parts       int
-	total       int
-	text, html  []string
-	bodies      int
-	looseHTML   bool
-	firstReport bool
+	m          *Message
+	parts      int
+	total      int
+	text, html []string
+	bodies     int
 }
 
 // Parse reads a mail.

@@ -125,7 +125,6 @@ func (w *world) look() {
 		facts = append(facts, f)
 	}, w.event)
 	touched := map[int64]bool{}
-	var fresh []int64
 	fired := false
 	for _, f := range facts {
 		w.event = max(w.event, f.id)
@@ -139,9 +138,6 @@ func (w *world) look() {
 			}
 		}
 		if f.about == "ticket" && f.subject != 0 {
-			if f.kind == "ticket.registered" {
-				fresh = append(fresh, f.subject)
-			}
 			touched[f.subject] = true
 			fired = fired || strings.HasPrefix(f.kind, "ticket.clock_") || f.kind == "ticket.lapsed"
 		}

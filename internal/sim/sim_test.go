@@ -23,7 +23,6 @@ var (
 	pgSeeds  = flag.Int("pg-seeds", 0, "how many seeds on PostgreSQL, when BIHUAN_TEST_POSTGRES names a server; 0: a few")
 	first    = flag.Uint64("seed", 1, "the first seed")
 	days     = flag.Int("days", 30, "how many days each seed lasts")
-	showAll  = flag.Bool("actions", false, "print all actions of a seed")
 	failures = flag.Int("failures", 3, "after how many broken seeds to stop")
 )
 
@@ -160,7 +159,7 @@ func walk(t *testing.T, n int, server string) {
 func TestSeeds(t *testing.T) {
 	n := *seeds
 	if n == 0 {
-		n = 30
+		n = 20
 	}
 	walk(t, n, "")
 }
@@ -173,7 +172,7 @@ func TestSeedsPostgres(t *testing.T) {
 	}
 	n := *pgSeeds
 	if n == 0 {
-		n = 3
+		n = 2
 	}
 	walk(t, n, server)
 }

@@ -4,9 +4,11 @@
 package dbtest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -152,4 +154,34 @@ func with(server, name string) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// By is the address of a database on PostgreSQL by way of host, "127.0.0.1:5433":
+// a gate in front of the server.
+func By(t testing.TB, address, host string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Del("host")
+	q.Del("port")
+	u.Host, u.RawQuery = host, q.Encode()
+	return u.String()
+}
+
+// Dial connects to the server of a database on PostgreSQL, by TCP or by the
+// socket in the folder its address names.
+func Dial(address string) (net.Conn, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	q, host := u.Query(), u.Hostname()
+	port := cmp.Or(u.Port(), q.Get("port"), "5432")
+	if host = cmp.Or(q.Get("host"), host, "127.0.0.1"); strings.HasPrefix(host, "/") {
+		return net.Dial("unix", filepath.Join(host, ".s.PGSQL."+port))
+	}
+	return net.Dial("tcp", net.JoinHostPort(host, port))
 }
