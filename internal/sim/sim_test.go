@@ -159,7 +159,7 @@ func walk(t *testing.T, n int, server string) {
 func TestSeeds(t *testing.T) {
 	n := *seeds
 	if n == 0 {
-		n = 20
+		n = 12
 	}
 	walk(t, n, "")
 }
